@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters of a running runtime. Totals since its start unless called "now". */
+#ifndef AETHER_METRICS_H
+#define AETHER_METRICS_H
+
+#include <aether/defs.h>
+#include <aether/run.h>
+
+AE_EXTERN_C_BEGIN
+
+typedef struct ae_metrics {
+    size_t size;              /* in: sizeof(ae_metrics), set by the caller */
+    uint64_t workers;         /* worker slots */
+    uint64_t workers_parked;  /* now */
+    uint64_t tasks_live;      /* now */
+    uint64_t tasks_spawned;
+    uint64_t slices;          /* times a task was given a worker */
+    uint64_t yields;
+    uint64_t steals;          /* successful ones */
+    uint64_t tasks_stolen;
+    uint64_t overflows;       /* full local queues that spilled into the shared one */
+    uint64_t parks;           /* of workers */
+    uint64_t wakes;           /* of workers */
+    uint64_t io_polls;
+    uint64_t io_events;
+    uint64_t io_syscalls;     /* all system calls the driver made */
+    uint64_t timers_fired;
+    uint64_t stacks_live;     /* now, in use by tasks */
+    uint64_t stacks_cached;   /* now, waiting for one */
+    uint64_t blocking_threads; /* now */
+    uint64_t blocking_idle;   /* now */
+    uint64_t blocking_queued; /* now */
+    uint64_t blocking_jobs;   /* finished */
+    uint64_t control_bytes;   /* memory of control blocks, touched so far */
+    char driver[16];          /* "epoll" */
+} ae_metrics;
+
+/* Fill `out`; rt NULL = the caller's. Each number is read alone, so sums may be off by what happens
+ * meanwhile. 0, or -EINVAL without a runtime. Colour: any thread. */
+AE_API int ae_metrics_get(ae_runtime *rt, ae_metrics *out);
+
+AE_EXTERN_C_END
+#endif

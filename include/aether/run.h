@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting and ending a runtime: worker threads, I/O drivers and the tasks they run. */
+#ifndef AETHER_RUN_H
+#define AETHER_RUN_H
+
+#include <aether/defs.h>
+
+AE_EXTERN_C_BEGIN
+
+typedef struct ae_runtime ae_runtime;
+
+enum ae_flavor {
+    AE_MULTI_THREAD,   /* a worker thread per usable CPU; tasks move between them */
+    AE_CURRENT_THREAD, /* no worker thread: tasks run only inside ae_run and ae_block_on */
+};
+
+/* Everything 0 is a good default. Start with AE_CONFIG, so that the library knows which version
+ * of this struct you were built with: `ae_config c = { AE_CONFIG, .workers = 4 };` */
+typedef struct ae_config {
+    size_t size;              /* sizeof(ae_config), set by AE_CONFIG */
+    enum ae_flavor flavor;
+    unsigned workers;         /* 0 = AE_WORKERS, else usable CPUs (affinity and cgroup quota) */
+    uint32_t tasks_max;       /* live tasks at once; 0 = 4,194,304; spawn fails beyond */
+    size_t stack_bytes;       /* of tasks that name none: 64 KiB, 256 KiB or 1 MiB; 0 = 256 KiB */
+    unsigned blocking_threads_max; /* 0 = 512 */
+    uint32_t blocking_queue_max;   /* jobs waiting for a thread; 0 = 1,048,576 */
+    int64_t blocking_keep_alive_ns; /* an idle pool thread ends after this; 0 = 10 s */
+    int64_t shutdown_ns;      /* how long ending tasks may take; 0 = 30 s, -1 = for ever */
+    const char *name;         /* of worker threads; NULL = "aether" */
+
+    /* Runs on the starting thread after the workers' resources exist and before drivers start:
+     * the place to drop privileges. A negative result fails the start with that error. */
+    int (*before_start)(void *context);
+    /* A task ended with a negative status (not -ECANCELED) that nobody will join.
+     * NULL = one log line. Runs on a worker, must not suspend. */
+    void (*on_task_error)(void *context, uint64_t task_id, const char *name, int status);
+    /* Called when a task leaves a worker and when it comes back (maybe on another one), on that
+     * worker, outside the task. For tracing and per-thread state of foreign libraries. */
+    void (*on_suspend)(void *context, uint64_t task_id);
+    void (*on_resume)(void *context, uint64_t task_id);
+    void *context; /* handed to the four above */
+} ae_config;
+
+#define AE_CONFIG .size = sizeof(ae_config)
+
+/* Start a runtime, run `main(arg)` as its first task, end the runtime, and return what main
+ * returned. SIGINT and SIGTERM cancel the root scope, and with it main; a second one kills the
+ * process. Tasks that outlive the shutdown time are named on stderr and the process aborts.
+ * NULL config: the defaults. Errors: those of ae_runtime_create, and main's own.
+ * Colour: a plain thread. */
+AE_API int ae_run(const ae_config *config, ae_fn *main, void *arg) AE_MUST_CHECK;
+
+/* The same in pieces, for libraries and for several runtimes in one process; takes no signals.
+ * Errors: -EINVAL (config), -ENOMEM, -EAGAIN (threads), -EMFILE, what before_start returned. */
+AE_API int ae_runtime_create(const ae_config *config, ae_runtime **out) AE_MUST_CHECK;
+
+/* Cancel every task, wait for them, stop the workers, free everything. -ETIMEDOUT: tasks were
+ * still there after config.shutdown_ns; they are named in the log and nothing was freed.
+ * Accepts NULL. Colour: a plain thread. */
+AE_API int ae_runtime_destroy(ae_runtime *rt);
+
+/* Run `fn(arg)` as a task in a scope of its own under the root, wait for it, and return its
+ * result. -ESHUTDOWN: the runtime is ending; -ENOMEM: not started. On a current-thread runtime
+ * one caller at a time drives all tasks, the others wait.
+ * Colour: a plain thread, blocks it (asserts inside a task). */
+AE_API int ae_block_on(ae_runtime *rt, ae_fn *fn, void *arg) AE_MUST_CHECK;
+
+/* The runtime of the calling task or pool job, else NULL. Colour: any thread. */
+AE_API ae_runtime *ae_runtime_current(void);
+
+/* How many workers it has. Colour: any thread. */
+AE_API unsigned ae_runtime_workers(const ae_runtime *rt);
+
+AE_EXTERN_C_END
+#endif
