@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The second seam (the first is the driver table): what the core asks of the operating system
+ * beneath it. One implementation per system: os_linux.c. */
+#ifndef AE_ARCH_OS_H
+#define AE_ARCH_OS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t ae__os_now(void);        /* CLOCK_MONOTONIC, ns */
+uint64_t ae__os_random(void);
+size_t ae__os_page_bytes(void);
+unsigned ae__os_cpus(void);      /* usable: affinity and cgroup quota, >= 1 */
+const char *ae__os_env(const char *name); /* NULL if unset, or in a set-uid program */
+
+/* Threads. start: 0 or -EAGAIN. The new thread has all asynchronous signals blocked. */
+typedef struct ae__os_thread {
+    uint64_t handle;
+} ae__os_thread;
+int ae__os_thread_start(ae__os_thread *out, const char *name, void (*fn)(void *), void *arg);
+void ae__os_thread_join(ae__os_thread thread);
+void ae__os_thread_detach(ae__os_thread thread);
+void ae__os_thread_yield(void);
+uint64_t ae__os_thread_id(void); /* of the kernel */
+
+/* Sleep while *word == expected, at most until deadline_ns (INT64_MAX: no end). May return early. */
+void ae__os_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns);
+void ae__os_futex_wake(_Atomic(uint32_t) *word, int count);
+
+/* Pages. map: readable, writable, cleared, not reserved; NULL: no memory. */
+void *ae__os_map(size_t bytes);
+void ae__os_unmap(void *base, size_t bytes);
+void ae__os_no_huge_pages(void *base, size_t bytes);
+void ae__os_discard(void *base, size_t bytes);        /* contents are lost, memory is given back */
+bool ae__os_guard(void *base, size_t bytes, bool by_protect); /* touching it faults from now on */
+bool ae__os_guard_works(void);   /* guards that cost no mapping are to be had (tested, not asked) */
+size_t ae__os_maps_max(void);    /* mappings a process may have */
+
+/* Signals. */
+struct ae__os_signals {
+    uint64_t opaque[48];
+};
+/* SIGINT and SIGTERM call on_signal (in a handler) until restore; the second one kills. */
+void ae__os_signals_take(struct ae__os_signals *saved, void (*on_signal)(void));
+void ae__os_signals_restore(struct ae__os_signals *saved);
+/* Faults call this (in a handler on an alternate stack); false: not ours, the old action follows. */
+void ae__os_faults_take(bool (*on_fault)(uintptr_t address, uintptr_t sp));
+void ae__os_fault_stack_set(void);   /* this thread gets an alternate signal stack */
+void ae__os_fault_stack_drop(void);
+void ae__os_write_error(const char *text, size_t length); /* stderr; signal-safe */
+
+static inline void ae__cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

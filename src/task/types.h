@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cast of characters.
+ *
+ * actor   who can wait: a task or a plain thread. Holds the wait word (sched/wait.h).
+ * task    one control block: an actor with a function, and a stack from its first run on. Owned by
+ *         exactly one place at a time: a run queue, a wait, a driver (deferred), or the worker
+ *         running it. Control blocks are type-stable: never unmapped before the runtime ends, so a
+ *         late claim on one that was reused fails by its sequence number and harms nothing.
+ * thread  one OS thread: a worker's, or a plain one that called in.
+ * node    a place in the tree of cancellation: scope, shield, task, thread, root.
+ * scope   a node that owns children. */
+#ifndef AE_TASK_TYPES_H
+#define AE_TASK_TYPES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aether/run.h"
+#include "aether/task.h"
+#include "base/compiler.h"
+#include "base/list.h"
+#include "task/lock.h"
+
+struct ae__runtime; /* = ae_runtime */
+struct ae__worker;
+struct ae__fd;
+struct ae__node;
+struct ae__stack;
+struct ae__wheel;
+struct ae__locals;
+
+enum ae__actor_kind { AE__ACTOR_TASK = 1, AE__ACTOR_THREAD = 2 };
+
+/* What an actor waits for; names in task/names.c, shown by dumps and gdb. */
+enum ae__wait_kind {
+    AE__WAIT_NONE,
+    AE__WAIT_JOIN,
+    AE__WAIT_SCOPE,
+    AE__WAIT_SLEEP,
+    AE__WAIT_READ,
+    AE__WAIT_WRITE,
+    AE__WAIT_ACCEPT,
+    AE__WAIT_CONNECT,
+    AE__WAIT_FD,
+    AE__WAIT_MUTEX,
+    AE__WAIT_SEM,
+    AE__WAIT_EVENT,
+    AE__WAIT_GROUP,
+    AE__WAIT_SEND,
+    AE__WAIT_RECV,
+    AE__WAIT_SELECT,
+    AE__WAIT_BLOCKING,
+    AE__WAIT_STACK,
+    AE__WAIT_KINDS,
+};
+
+struct ae__actor {
+    struct ae__actor *next;     /* in the one queue or wake list that owns it */
+    _Atomic(uint64_t) wait;     /* the wait word: see sched/wait.h */
+    struct ae__node *node;      /* innermost open scope or shield, else the own base node */
+    const void *wait_object;    /* what it waits on, for people */
+    uint8_t kind;               /* enum ae__actor_kind */
+    uint8_t wait_kind;          /* enum ae__wait_kind */
+    uint16_t pins;              /* > 0: stays on its worker */
+    uint32_t last_worker;       /* slot that ran it last */
+};
+
+enum ae__node_kind {
+    AE__NODE_TASK = 1, /* base of a task; tasks spawned inside belong to the scope above */
+    AE__NODE_THREAD,   /* base of a plain thread */
+    AE__NODE_SCOPE,
+    AE__NODE_SHIELD,
+    AE__NODE_ROOT,
+};
+
+enum ae__cancel_bits {
+    AE__CANCELLED = 1,       /* the only bit that is inherited */
+    AE__CANCEL_OWN = 2,      /* by ae_scope_cancel on this very scope */
+    AE__CANCEL_DEADLINE = 4, /* by this scope's own deadline */
+};
+
+struct ae__node {
+    struct ae__lock lock;            /* guards inner, children, live; taken parent before child */
+    _Atomic(uint32_t) cancelled;     /* enum ae__cancel_bits; set under lock, read by anyone */
+    uint8_t kind;
+    struct ae__node *parent;
+    struct ae__node *inner;          /* scope opened by the same owner inside this node */
+    struct ae__list sibling;         /* in the parent's children (tasks, and scopes of block_on) */
+};
+
+struct ae__waiter;
+struct ae__waitq { /* FIFO of waiting frames, see sched/wait.h; zero-valid */
+    struct ae__waiter *head, *tail;
+};
+
+/* A timer: in the wheel that it was armed on until it fires or is disarmed. */
+struct ae__wakes;
+struct ae__timer {
+    struct ae__timer *next, **link;  /* guarded by the wheel's lock; link NULL = not in it */
+    int64_t when_ns;
+    struct ae__wheel *wheel;
+    void (*fire)(struct ae__timer *timer, struct ae__wakes *wakes); /* under the wheel's lock */
+};
+
+/* Behind ae_scope and ae_shield, and the runtime's root. */
+struct ae__scope {
+    struct ae__node node;
+    struct ae__runtime *rt;          /* NULL: a plain thread's scope that belongs to none */
+    struct ae__actor *owner;
+    struct ae__list children;
+    uint32_t live;                   /* children that have not returned */
+    uint32_t waiter_seq;             /* of  */
+    struct ae__actor *waiter;        /* the owner, waiting for live == 0 */
+    int64_t deadline_ns;             /* AE_FOREVER: none */
+    int32_t cause;                   /* of AE__CANCEL_OWN */
+    bool timer_armed;                /* owner only */
+    struct ae__timer timer;
+};
+
+enum ae__task_state {
+    AE__TASK_FREE,
+    AE__TASK_DEFERRED, /* waits without a stack */
+    AE__TASK_READY,    /* in a run queue (also before its first run) */
+    AE__TASK_RUNNING,
+    AE__TASK_PARKED,
+    AE__TASK_BLOCKING, /* a job of the blocking pool */
+    AE__TASK_DONE,     /* returned; kept for its handle */
+};
+
+enum ae__task_flags {
+    AE__TASK_HANDLE = 1,    /* a handle exists; guarded by the parent scope's lock */
+    AE__TASK_STARTED = 2,   /* fn was entered */
+    AE__TASK_JOB = 4,       /* runs on the blocking pool, never on a worker */
+    AE__TASK_SETTLE = 8,    /* was deferred: unlink timer and fd before fn runs */
+};
+
+struct ae__task {
+    struct ae__actor actor;
+    struct ae__node node;
+    void *sp;                  /* saved stack pointer while not running */
+    struct ae__stack *stack;   /* NULL before the first run */
+    ae_fn *fn;
+    void *arg;
+    struct ae__runtime *rt;
+    struct ae__waitq watchers; /* joiners and selects; guarded by the parent scope's lock */
+    int32_t status;            /* what fn returned; final once DONE under the parent's lock */
+    uint32_t index;            /* in the slab */
+    uint32_t generation;       /* low 8 bits also in the handle */
+    _Atomic(uint8_t) state;    /* enum ae__task_state */
+    uint8_t flags;             /* enum ae__task_flags */
+    uint8_t stack_class;
+    uint8_t priority;          /* two bits; a seat */
+    int32_t started_by;        /* see ae_started_by */
+    const char *name;
+    void *spawn_site;          /* return address of the spawning call */
+    struct ae__locals *locals;
+    struct ae__timer timer;    /* of a sleep or a deferred start */
+    struct ae__fd *fd;         /* of a deferred start */
+    unsigned fd_events;
+};
+
+/* One OS thread. A worker's record lives in the worker. */
+struct ae__thread {
+    struct ae__actor actor;        /* of the thread itself, when no task runs on it */
+    struct ae__node node;          /* its base */
+    struct ae__task *current;      /* the task that runs here, or NULL */
+    struct ae__worker *worker;     /* NULL: a plain thread */
+    struct ae__runtime *rt;        /* worker or pool thread; else NULL */
+    _Atomic(uint32_t) token;       /* futex: 1 = a wake is there */
+};
+
+#define AE__TASK_BYTES 256
+_Static_assert(sizeof(struct ae__task) <= AE__TASK_BYTES, "a control block is four cache lines");
+_Static_assert(sizeof(struct ae__scope) <= sizeof(ae_scope), "grow ae_scope");
+_Static_assert(sizeof(struct ae__scope) <= sizeof(ae_shield), "grow ae_shield");
+
+static inline struct ae__task *ae__task_of(struct ae__actor *actor)
+{
+    return AE_CONTAINER_OF(actor, struct ae__task, actor);
+}
+
+static inline struct ae__thread *ae__thread_of(struct ae__actor *actor)
+{
+    return AE_CONTAINER_OF(actor, struct ae__thread, actor);
+}
+
+static inline struct ae__scope *ae__scope_of(struct ae__node *node)
+{
+    return AE_CONTAINER_OF(node, struct ae__scope, node);
+}
+
+#endif
