@@ -367,7 +367,7 @@ static bool run_forked(struct test_case *test, bool verbose)
     kill(-pid, SIGKILL);
     running = 0;
     waitpid(pid, &status, 0);
-    bool passed = verdict(test, status) && ended;
+    bool passed = ended && verdict(test, status);
     if (!passed || verbose) show_output(output);
     close(output);
     return passed;

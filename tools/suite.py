@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Run the tests that a build directory knows, and count test cases, not programs.
+
+    tools/suite.py BUILD_DIR [--suite NAME]... [--jobs N] [--timeout-scale N] [PART...]
+
+Each test is a program that ends with `N passed, N failed`; one that prints no such line counts as
+one case, by its exit status. Tests that meson calls not parallel run alone, after the others.
+A failing program's output is shown in full. PART: part of a program's name.
+"""
+import argparse
+import concurrent.futures
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
+RUNNING = set()
+
+
+def tests_of(build, suites, parts):
+    out = subprocess.run(['meson', 'introspect', '--tests', build], check=True,
+                         capture_output=True, text=True).stdout
+    for test in json.loads(out):
+        names = {s.split(':')[-1] for s in test['suite']}
+        if suites and not names & set(suites):
+            continue
+        if parts and not any(p in test['name'] for p in parts):
+            continue
+        yield test
+
+
+def run(test, scale, wrapper=()):
+    """(test, seconds, passed, failed, output)"""
+    env = {**os.environ, **test['env'], 'AE_TEST_TIMEOUT_SCALE': str(scale)}
+    start = time.monotonic()
+    child = subprocess.Popen([*wrapper, *test['cmd']], cwd=test['workdir'], env=env, text=True,
+                             errors='replace', stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, start_new_session=True)
+    RUNNING.add(child.pid)
+    try:
+        output, _ = child.communicate(timeout=test['timeout'] * scale)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        output = (child.communicate()[0] or '') + f'hangs for more than {test["timeout"]} s\n'
+    RUNNING.discard(child.pid)
+    counts = COUNTS.findall(output)
+    passed, failed = (int(x) for x in counts[-1]) if counts else (0, 0)
+    if child.returncode != 0 and failed == 0:
+        failed = 1
+    if not counts and child.returncode == 0:
+        passed = 1
+    return test, time.monotonic() - start, passed, failed, output
+
+
+def report(label, result, verbose):
+    test, seconds, passed, failed, output = result
+    mark = 'FAILED' if failed else 'ok'
+    print(f'  {label} {test["name"]}: {mark}, {passed} passed, {failed} failed, {seconds:.1f} s',
+          flush=True)
+    for line in output.splitlines():
+        if failed or verbose or line.startswith(('note: ', 'skip: ')):
+            print('    ' + line)
+    sys.stdout.flush()
+
+
+def end_children(signum, _frame):
+    for pid in list(RUNNING):
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    os._exit(128 + signum)
+
+
+def main():
+    parser = argparse.ArgumentParser(description='run the tests of a build directory')
+    parser.add_argument('build')
+    parser.add_argument('--label', default='')
+    parser.add_argument('--suite', action='append', default=[])
+    parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument('--timeout-scale', type=int, default=1)
+    parser.add_argument('--wrapper', default='', help='a command to run each program by')
+    parser.add_argument('--verbose', action='store_true')
+    parser.add_argument('part', nargs='*')
+    args = parser.parse_args()
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, end_children)
+    tests = list(tests_of(args.build, args.suite, args.part))
+    together = [t for t in tests if t['is_parallel']]
+    alone = [t for t in tests if not t['is_parallel']]
+    wrapper = args.wrapper.split()
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        pending = [pool.submit(run, t, args.timeout_scale, wrapper) for t in together]
+        results = (f.result() for f in concurrent.futures.as_completed(pending))
+        for result in results:
+            report(args.label, result, args.verbose)
+            passed, failed = passed + result[2], failed + result[3]
+    for test in alone:
+        result = run(test, args.timeout_scale, wrapper)
+        report(args.label, result, args.verbose)
+        passed, failed = passed + result[2], failed + result[3]
+    print(f'{passed} passed, {failed} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
