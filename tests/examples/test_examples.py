@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Run each example and compare what it does with what its comment says.
+
+A program that ends by itself is compared with expected/NAME.txt; servers are talked to.
+`test_examples.py [PART...]` runs the cases whose name holds a PART.
+"""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+PROGRAMS = pathlib.Path(os.environ.get("AE_BUILD_DIR", TOP / "build" / "release")) / "examples"
+SCALE = float(os.environ.get("AE_TEST_TIMEOUT_SCALE", "1"))
+PATIENCE_S = 30 * SCALE
+
+
+def expect(claim, got, want):
+    """One comparison that names what it compared."""
+    if got != want:
+        raise AssertionError(f"{claim}: got {got!r}, expected {want!r}")
+
+
+def run_and_compare(name):
+    """A program that ends by itself."""
+    done = subprocess.run([PROGRAMS / name], capture_output=True, text=True, timeout=PATIENCE_S,
+                          check=False)
+    expect("stderr", done.stderr, "")
+    expect("stdout", done.stdout, (HERE / "expected" / f"{name}.txt").read_text())
+    expect("exit status", done.returncode, 0)
+
+
+class Server:
+    """An example that serves until it is told to stop."""
+
+    def __init__(self, name):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process = subprocess.Popen([PROGRAMS / name, f"127.0.0.1:{self.port}"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.connect().close()
+                return self
+            except ConnectionRefusedError:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise
+                time.sleep(0.02)
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def connect(self):
+        """A new connection; reads from it do not hang."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+
+    def stop(self):
+        """SIGTERM, then (exit status, stdout, stderr)."""
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+
+def read_exactly(peer, size):
+    """`size` bytes, or fewer at the end of the stream."""
+    data = b""
+    while len(data) < size:
+        more = peer.recv(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def test_echo():
+    """What is sent comes back, for many at once; Ctrl-C ends it cleanly."""
+    with Server("echo") as server:
+        peers = [server.connect() for _ in range(50)]
+        for i, peer in enumerate(peers):
+            peer.sendall(b"ping %d" % i * 1000)
+        for i, peer in enumerate(peers):
+            want = b"ping %d" % i * 1000
+            expect(f"echo {i}", read_exactly(peer, len(want)), want)
+        expect("end", server.stop(), (0, "", ""))
+        for peer in peers:
+            expect("closed", peer.recv(1), b"")
+            peer.close()
+
+
+def test_02_accept_loop():
+    """Each request gets its answer, on kept-alive connections too."""
+    want = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
+    with Server("02_accept_loop") as server:
+        peers = [server.connect() for _ in range(50)]
+        for _ in range(3):
+            for peer in peers:
+                peer.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            for peer in peers:
+                expect("answer", read_exactly(peer, len(want)), want)
+        tasks = pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()
+        workers = [t for t in tasks if (t / "comm").read_text().startswith("aether")]
+        expect("four workers", len(workers), 4)
+        expect("end", server.stop(), (0, "", ""))
+        for peer in peers:
+            peer.close()
+
+
+def test_graceful():
+    """A request that has begun is answered after SIGTERM; idle ones close, new ones are refused."""
+    with Server("graceful") as server:
+        with server.connect() as busy, server.connect() as idle:
+            busy.sendall(b"one\n")
+            expect("first answer", busy.recv(100), b"one\n")
+            busy.sendall(b"two\n")
+            time.sleep(0.1)
+            server.process.send_signal(signal.SIGTERM)
+            expect("idle closes", idle.recv(1), b"")
+            expect("the answer comes", busy.recv(100), b"two\n")
+            expect("then it closes", busy.recv(1), b"")
+        out, err = server.process.communicate(timeout=PATIENCE_S)
+        expect("output", (out, err), ("draining\ndrained\n", ""))
+        expect("exit status", server.process.returncode, 0)
+
+
+def http_get(server, target):
+    """The response to one GET, as (head, body)."""
+    with server.connect() as peer:
+        peer.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+        head, _, body = read_exactly(peer, 1 << 20).partition(b"\r\n\r\n")
+        return head, body
+
+
+def test_http_hello():
+    """Routes, a parameter, and 404 for the rest."""
+    with Server("http_hello") as server:
+        head, body = http_get(server, b"/")
+        expect("status", head.split(b"\r\n")[0], b"HTTP/1.1 200 OK")
+        expect("body", body, b"Hello, World!")
+        expect("parameter", http_get(server, b"/hello/you%20all")[1], b"hello, you all\n")
+        expect("404", http_get(server, b"/nothing")[0].split(b" ")[1], b"404")
+        expect("exit status", server.stop()[0], 0)
+
+
+def test_01_spawn():
+    """The tour's first page."""
+    run_and_compare("01_spawn")
+
+
+def test_06_spawn_blocking():
+    """A hash or an error."""
+    run_and_compare("06_spawn_blocking")
+
+
+def test_08_incremental_parser():
+    """The other task runs between every two chunks."""
+    run_and_compare("08_incremental_parser")
+
+
+def test_hello():
+    """The smallest program."""
+    run_and_compare("hello")
+
+
+def test_chat_room():
+    """All hear all lines in one order."""
+    run_and_compare("chat_room")
+
+
+def test_timeout():
+    """A deadline cuts the slow one short."""
+    run_and_compare("timeout")
+
+
+def test_hedge():
+    """The first good answer wins."""
+    run_and_compare("hedge")
+
+
+def test_length():
+    """An example fits on one page."""
+    for path in (TOP / "examples").rglob("*.c"):
+        expect(f"{path.name}: longer than 80 lines", len(path.read_text().split("\n")) - 1 > 80,
+               False)
+
+
+def main():
+    """Run the cases that the arguments name, or all."""
+    failed = passed = 0
+    for name, case in sorted(globals().items()):
+        if not name.startswith("test_"):
+            continue
+        if sys.argv[1:] and not any(part in name for part in sys.argv[1:]):
+            continue
+        try:
+            case()
+            passed += 1
+        except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+            failed += 1
+            print(f"{name}: FAILED: {error}")
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
