@@ -12,8 +12,8 @@ Exports. tests/api/symbols.txt is what libaether.so exports, tests/api/symbols-h
 libaether-http.so. Each must begin with ae_, and each function the public headers declare must be
 there.
 
---update rewrites the lists of exports and those of src/arch and src/driver. The other folders' lists
-are policy: they are edited by hand. Use a release build by gcc; sanitizers import more.
+--update rewrites the lists of exports and those of src/arch and src/driver. The other folders'
+lists are policy: they are edited by hand. Use a release build by gcc; sanitizers import more.
 """
 import argparse
 import fnmatch
@@ -77,7 +77,8 @@ def update_imports(folders):
         needed = set().union(*folders.get(folder, {}).values()) if folder in folders else set()
         needed = {s for s in needed if not any(fnmatch.fnmatch(s, a) for a in common)}
         write_list(os.path.join(LISTS, folder + '.txt'),
-                   f'What src/{folder} takes from the OS. Written by ./dev symbols --update.', needed)
+                   f'What src/{folder} takes from the OS. Written by ./dev symbols --update.',
+                   needed)
 
 
 def declared(headers):

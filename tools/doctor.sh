@@ -33,7 +33,8 @@ tool gcc 'nothing can be built'
 tool meson 'nothing can be built'
 tool ninja 'nothing can be built'
 tool pkg-config 'nothing can be built'
-row libargon2 "$(pkg-config --modversion libargon2 2>/dev/null || echo 'missing: ./dev run needs it')"
+argon2=$(pkg-config --modversion libargon2 2>/dev/null)
+row libargon2 "${argon2:-missing: ./dev run needs it}"
 
 echo 'Kernel'
 row uname "$(uname -srm)"

@@ -38,6 +38,8 @@ def run(test, scale, wrapper=()):
     """(test, seconds, passed, failed, output)"""
     env = {**os.environ, **test['env'], 'AE_TEST_TIMEOUT_SCALE': str(scale)}
     start = time.monotonic()
+    if not os.path.exists(test['cmd'][0]):
+        return test, 0, 0, 1, 'not built\n'
     child = subprocess.Popen([*wrapper, *test['cmd']], cwd=test['workdir'], env=env, text=True,
                              errors='replace', stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, start_new_session=True)
@@ -87,7 +89,7 @@ def main():
     parser.add_argument('--wrapper', default='', help='a command to run each program by')
     parser.add_argument('--verbose', action='store_true')
     parser.add_argument('part', nargs='*')
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, end_children)
     tests = list(tests_of(args.build, args.suite, args.part))

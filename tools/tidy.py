@@ -251,6 +251,7 @@ class Tidy:
             if '\t' in line:
                 self.bad(path, n, 'a tab')
         self.check_words(path, code, lines)
+        self.check_macros(path, code)
         self.check_includes(path, strip(text, strings_too=False), lines)
         self.check_asserts(path, code)
         self.check_functions(path, strip_preprocessor(code), lines)
@@ -260,6 +261,13 @@ class Tidy:
             self.test_names.add(os.path.basename(path))
             for names in re.findall(r'Covers:([^\n]*)', text):
                 self.covered.update(names.replace(',', ' ').replace('*/', ' ').split())
+
+    def check_macros(self, path, code):
+        for m in re.finditer(r'^[ ]*#[ ]*define\b(?:.*\\\n)*.*', code, flags=re.M):
+            word = re.search(r'\b(return|goto|break|continue)\b', m.group(0))
+            if word and path.startswith('include/'):
+                n = code.count('\n', 0, m.start()) + 1
+                self.bad(path, n, f'a public macro with {word.group(1)} hides control flow')
 
     def check_words(self, path, code, lines):
         for word, banned, allowed, instead in BANNED:
