@@ -15,6 +15,7 @@ without it the whole file is taken. `as LANG` makes a code block, without it the
 it is. The example programs stay the only place where code is written.
 """
 import argparse
+import functools
 import pathlib
 import re
 import sys
@@ -45,9 +46,13 @@ def source_text(path, region):
     return text.strip("\n") + "\n"
 
 
-def fill(match):
-    """One include block as it ought to be."""
-    text = source_text(match["path"], match["region"])
+def fill(match, missing):
+    """One include block as it ought to be; what cannot be found is named and left as it is."""
+    try:
+        text = source_text(match["path"], match["region"])
+    except Missing as error:
+        missing.append(str(error))
+        return match[0]
     if match["lang"]:
         text = f"```{match['lang']}\n{text}```\n"
     return match["head"] + text + match["tail"]
@@ -62,12 +67,11 @@ def main():
     for page in sorted(p for pattern in PAGES for p in TOP.glob(pattern)):
         name = page.relative_to(TOP)
         old = page.read_text()
-        try:
-            new = BLOCK.sub(fill, old)
-        except Missing as error:
+        missing = []
+        new = BLOCK.sub(functools.partial(fill, missing=missing), old)
+        for error in missing:
             print(f"{name}: {error}", file=sys.stderr)
             status = 1
-            continue
         if new == old:
             continue
         if check:
