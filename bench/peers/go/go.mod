@@ -1,0 +1,3 @@
+module aether.invalid/bench/peers
+
+go 1.26
