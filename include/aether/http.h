@@ -23,7 +23,7 @@ AE_API const char *ae_http_method(const ae_http *h);  /* "GET", as sent (HEAD st
 AE_API const char *ae_http_target(const ae_http *h);  /* as sent: "/a%20b?x=1" */
 AE_API const char *ae_http_path(const ae_http *h);    /* as sent, without the query: "/a%20b" */
 AE_API const char *ae_http_query_string(const ae_http *h); /* behind the '?', else "" */
-AE_API const char *ae_http_host(const ae_http *h);    /* of the target, else the Host field; or "" */
+AE_API const char *ae_http_host(const ae_http *h);    /* of the target, else of Host; or "" */
 AE_API int ae_http_version(const ae_http *h);         /* 10, 11 */
 AE_API int ae_http_peer(const ae_http *h, ae_addr *out);
 
@@ -83,8 +83,8 @@ AE_API int ae_http_header_add(ae_http *h, const char *name, const char *value);
 /* Announce the length of a body that comes in pieces; otherwise it goes out chunked. */
 AE_API int ae_http_length(ae_http *h, uint64_t bytes);
 
-/* A body in pieces, and what is buffered sent now. The end is when the handler returns 0. -EMSGSIZE:
- * more than ae_http_length announced. May suspend: that is the back-pressure. */
+/* A body in pieces, and what is buffered sent now. The end is when the handler returns 0.
+ * -EMSGSIZE: more than ae_http_length announced. May suspend: that is the back-pressure. */
 AE_API int ae_http_write(ae_http *h, const void *data, size_t size) AE_MUST_CHECK;
 AE_API int ae_http_writef(ae_http *h, const char *format, ...) AE_PRINTF(2, 3) AE_MUST_CHECK;
 AE_API int ae_http_flush(ae_http *h) AE_MUST_CHECK;
