@@ -100,21 +100,35 @@ bool ae__wait_wake(struct ae__actor *actor, uint32_t sequence, uint16_t reason,
 /* Claim whatever cancellable wait it is in, for a cancel. */
 void ae__wait_cancel(struct ae__actor *actor, struct ae__wakes *wakes);
 
-/* ---- wait queues: FIFO lists of waiting frames, inside synchronisation objects ---- */
+/* ---- wait queues: FIFO lists of waiting frames, inside synchronisation objects ----
+ *
+ * Q1  Links and `queued` are guarded by the object's lock.
+ * Q2  A waker takes a waiter out of the queue, then tries to claim it. When it loses (to a cancel, or
+ *     to another case of a select) the object has given nothing away: it looks at the next.
+ * Q3  Hand-over data (item, amount) is written after the claim was won, before the lock is released.
+ * Q4  The owner lets its frame go only when no waker can be at it any more: either `handed` is set
+ *     (the claim found it PARKED, so it runs only after ae__ready, which follows the unlock), or it
+ *     has taken the object's lock once more and removed itself (ae__waitq_settle). */
 
 struct ae__waiter {
-    struct ae__waiter *next, *prev;  /* guarded by the object's lock */
+    struct ae__waiter *next, *prev;
     struct ae__actor *actor;
     uint32_t sequence;
     uint16_t reason;                 /* that a wake gives */
-    bool queued;                     /* guarded by the object's lock */
-    void *item;                      /* for hand-over: channel value, permits, ... */
-    size_t amount;
+    bool queued;
+    bool handed;                     /* written by the waker that won it PARKED, else by nobody */
+    void *item;                      /* for hand-over: channel value, ... */
+    size_t amount;                   /* permits, ... */
 };
 
-/* struct ae__waitq is in task/types.h */
+/* struct ae__waitq is in task/types.h; all of these under the object's lock */
 void ae__waitq_push(struct ae__waitq *queue, struct ae__waiter *waiter);
 void ae__waitq_remove(struct ae__waitq *queue, struct ae__waiter *waiter); /* no-op if not queued */
+
+static inline bool ae__waitq_is_empty(const struct ae__waitq *queue)
+{
+    return queue->head == NULL;
+}
 
 /* Fill in a waiter for the wait that the caller just began. */
 static inline void ae__waiter_init(struct ae__waiter *waiter, struct ae__actor *self,
@@ -124,16 +138,30 @@ static inline void ae__waiter_init(struct ae__waiter *waiter, struct ae__actor *
     waiter->actor = self;
     waiter->sequence = sequence;
     waiter->reason = reason;
-    waiter->queued = false;
+    waiter->queued = waiter->handed = false;
     waiter->item = NULL;
     waiter->amount = 0;
 }
 
-/* Claim the first waiter and take it out of the queue. False: it had been claimed by somebody else
- * (a cancel): it is out of the queue all the same, so look at the next. The waiter's frame may
- * vanish as soon as the caller's lock is released, so hand-over data (into waiter->item) is
- * written under the lock after the claim won: a claimed waiter takes the object's lock once more
- * before it returns (ae__waitq_settle), which keeps its frame until then. */
-bool ae__waitq_claim_head(struct ae__waitq *queue, struct ae__wakes *wakes);
+/* Take the first waiter out of the queue and claim it. NULL: somebody else had claimed it, look at
+ * the next. Otherwise its frame stays until the caller releases the object's lock (Q4). */
+struct ae__waiter *ae__waitq_claim_head(struct ae__waitq *queue, struct ae__wakes *wakes);
+
+/* The same, until one is won; waiters of `except` (may be NULL) keep their places. NULL: none. */
+struct ae__waiter *ae__waitq_claim(struct ae__waitq *queue, const struct ae__actor *except,
+                                   struct ae__wakes *wakes);
+
+/* Claim them all. */
+void ae__waitq_claim_all(struct ae__waitq *queue, struct ae__wakes *wakes);
+
+/* After the wait, before the waiter's memory goes (Q4). Not under the lock. */
+static inline void ae__waitq_settle(struct ae__lock *lock, struct ae__waitq *queue,
+                                    struct ae__waiter *waiter)
+{
+    if (AE_LIKELY(waiter->handed)) return;
+    ae__lock_acquire(lock);
+    ae__waitq_remove(queue, waiter);
+    ae__lock_release(lock);
+}
 
 #endif
