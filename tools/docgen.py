@@ -18,7 +18,7 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parent.parent
 HEADERS = TOP / "include" / "aether"
 USED_IN = ["examples/**/*.c", "tests/**/*.c", "tests/**/*.h"]
-NOISE = re.compile(r"^(#(ifn?def|if|else|endif|include|define AETHER_)|AE_EXTERN_C_|extern \"C\"|$)")
+NOISE = re.compile(r"^(#(ifn?def|if|else|endif|include|define AETHER_)|AE_EXTERN_C_|$)")
 FUNCTION = re.compile(r"AE_API[^;]*?\b(ae_\w+)\(")
 
 
