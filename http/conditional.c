@@ -54,8 +54,8 @@ static bool not_modified_since(const char *field, const struct http_validators *
 {
     int64_t date = ae__http_date_parse(field, have->now_s);
 
-    if (date == HTTP_NO_DATE || date > have->now_s || have->modified_s == HTTP_NO_DATE) return false;
-    return have->modified_s <= date;
+    if (date == HTTP_NO_DATE || date > have->now_s) return false;
+    return have->modified_s != HTTP_NO_DATE && have->modified_s <= date;
 }
 
 /* A strong tag or the very date we gave out; anything else means "send all of it". */
