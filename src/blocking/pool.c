@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The blocking pool: one queue, threads made on demand, up to a limit, that end when idle.
  *
- * A futex wake costs more than most jobs, and starting a thread more than that, so neither is done
- * per job. A thread between being sent for and taking a job is *looking*; while one is, nobody sends
- * for another. Whoever takes a job and leaves others behind sends for the next (a chain), so jobs
- * that block get a thread each, one after the other, and short ones are done by the few that are
- * there already.
+ * A futex wake costs more than most jobs, and starting a thread more than that, so neither is
+ * done per job. A thread between being sent for and taking a job is *looking*; while one is, nobody
+ * sends for another. Whoever takes a job and leaves others behind sends for the next (a chain), so
+ * jobs that block get a thread each, one after the other, and short ones are done by the few that
+ * are there already.
  *
  * B1  A job in the queue, and no thread looking: then all threads are in jobs and no more can be
  *     had. (Checked whenever a job is queued, a job is taken, or a thread could not be started.)
- * B2  A job in the queue: then a thread exists for certain (threads > starting). So what was accepted
- *     runs, even when thread creation fails ever after.
+ * B2  A job in the queue: then a thread exists for certain (threads > starting). So what was
+ *     accepted runs, even when thread creation fails ever after.
  * B3  A thread ends only under the lock, with the queue empty.
- * B4  Thread records are reused, and freed with the pool only: whoever sends for a thread may touch
- *     its signal word late. An ending thread joins the one that ended before; the last is joined by
- *     destroy.
+ * B4  Thread records are reused, and freed with the pool only: whoever sends for a thread may
+ *     touch its signal word late. An ending thread joins the one that ended before; the last is
+ *     joined by destroy.
  * B5  A call's place in the queue is its caller's frame, so it needs no room: a full queue is waited
  *     for in the queue itself. Its state changes under the lock only; the caller takes the lock once
  *     more before it returns. */
@@ -184,8 +184,8 @@ static void send_help(struct ae__pool *pool, struct help help)
     if (help.start) (void)start_thread(pool); /* it failed: those that are there go on */
 }
 
-/* B2. Under the lock, which it may let go meanwhile. 0, -EAGAIN: no thread can be made, -ECANCELED:
- * stopped. */
+/* B2. Under the lock, which it may let go meanwhile. 0, -EAGAIN: no thread can be made,
+ * -ECANCELED: stopped. */
 static int ensure_thread(struct ae__pool *pool)
 {
     int rc = 0;
@@ -268,8 +268,8 @@ static void spin(struct ae__pool *pool)
     }
 }
 
-/* With the lock held and counted as looking: the next job, no longer looking; or NULL: nothing to do
- * and the keep-alive is over, or the pool stops. */
+/* With the lock held and counted as looking: the next job, no longer looking; or NULL: nothing to
+ * do and the keep-alive is over, or the pool stops. */
 static struct ae__job *look(struct pool_thread *t)
 {
     struct ae__pool *pool = t->pool;

@@ -103,9 +103,9 @@ void ae__wait_cancel(struct ae__actor *actor, struct ae__wakes *wakes);
 /* ---- wait queues: FIFO lists of waiting frames, inside synchronisation objects ----
  *
  * Q1  Links and `queued` are guarded by the object's lock.
- * Q2  A waker takes a waiter out of the queue, then tries to claim it. When it loses (to a cancel, or
- *     to another case of a select) the object has given nothing away: it looks at the next.
- * Q3  Hand-over data (item, amount) is written after the claim was won, before the lock is released.
+ * Q2  A waker takes a waiter out of the queue, then tries to claim it. When it loses (to a cancel,
+ *     or to another case of a select) the object has given nothing away: it looks at the next.
+ * Q3  Hand-over data (item, amount) is written after the claim was won, before the unlock.
  * Q4  The owner lets its frame go only when no waker can be at it any more: either `handed` is set
  *     (the claim found it PARKED, so it runs only after ae__ready, which follows the unlock), or it
  *     has taken the object's lock once more and removed itself (ae__waitq_settle). */

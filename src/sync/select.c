@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Select: wait for the first of several cases and do exactly that one.
  *
- * First every case is tried alone, one lock at a time; most selects end there. If none can proceed,
- * all channels are locked together, in the order of their addresses, and tried again: what was found
- * not ready then is still so when the waiters are queued, because no lock was released in between.
- * So the decision to wait is one atomic step, and two selects that meet on several channels (also
- * rendezvous ones, from both sides) need no claim of their own while they claim the other. The price,
- * a sort of the cases, is paid only by those who wait.
+ * First every case is tried alone, one lock at a time; most selects end there. If none can
+ * proceed, all channels are locked together, in the order of their addresses, and tried again: what
+ * was found not ready then is still so when the waiters are queued, because no lock was released in
+ * between. So the decision to wait is one atomic step, and two selects that meet on several
+ * channels (also rendezvous ones, from both sides) need no claim of their own while they claim the
+ * other. The price, a sort of the cases, is paid only by those who wait.
  *
- * L1  Channel locks are taken in ascending order of address, each once; while they are
- *     held no lock of another kind is taken.
+ * L1  Channel locks are taken in ascending order of address, each once; while they are held no
+ *     lock of another kind is taken.
  * L2  All cases share the actor's wait word: the first claim decides, by its reason
  *     AE__REASON_FIRST + index (+ events << 8). Whoever loses changes nothing.
  * L3  The wait begins under all locks, after nothing was found; timers, tasks and descriptors are
