@@ -128,7 +128,8 @@ class Table:
 
 
 def show_versions(options):
-    note(f"machine: {os.cpu_count()} CPUs, Linux {os.uname().release}, load {os.getloadavg()[0]:.1f}")
+    load = os.getloadavg()[0]
+    note(f"machine: {os.cpu_count()} CPUs, Linux {os.uname().release}, load {load:.1f}")
     names = ["aether"]
     if options.peers:
         names += ["tokio", "go", "pthread"] if options.what == "micro" else web.PEERS

@@ -12,6 +12,11 @@ HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
 
 
+# Peers that apt has; the others come with their language's own tool.
+APT = {"nginx": "nginx-light", "h2o": "h2o", "wrk": "wrk", "cargo": "cargo (current: rustup.rs)",
+       "go": "golang (current: go.dev/dl)"}
+
+
 class Missing(Exception):
     """A subject that cannot be measured here; str() is the reason that its rows give."""
 
@@ -24,7 +29,7 @@ def tool(name):
     """The path of a program; sbin too, where nginx lives and PATH often does not look."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
     if not found:
-        raise Missing(f"{name} is not installed")
+        raise Missing(f"{name} is not installed; package: {APT.get(name, name)}")
     return found
 
 

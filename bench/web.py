@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# packages: wrk
 """The HTTP benchmarks: server CPU time per request, beside a floor measured in the same round.
 
 One worker of the server on CPU 0, wrk with one thread on CPU 1. Requests per second say little

@@ -218,6 +218,7 @@ func main() {
 	bench := os.Args[1]
 	workers, _ := strconv.Atoi(os.Args[2])
 	passes := map[string]func() float64{
+		"switch":           func() float64 { return yields(2, 500_000) },
 		"yield-1":          func() float64 { return yields(1, yields1) },
 		"yield-16":         func() float64 { return yields(16, yields16) },
 		"yield-10k":        func() float64 { return yields(10_000, yields10k) },
@@ -242,6 +243,7 @@ func main() {
 	case "parked-task", "deferred-task":
 		// A warm-up would fill the allocator's free lists and hide the memory.
 		debug.FreeOSMemory()
+	case "steal":
 	default:
 		pass()
 	}

@@ -16,13 +16,20 @@ static BODY: &[u8] = b"Hello, World!";
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let found = request.uri().path() == "/plaintext";
-    let body = if found { Bytes::from_static(BODY) } else { Bytes::new() };
+    let body = if found {
+        Bytes::from_static(BODY)
+    } else {
+        Bytes::new()
+    };
     let mut response = Response::new(Full::new(body));
     if !found {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     let headers = response.headers_mut();
-    headers.insert(SERVER, HeaderValue::from_static("hyper-response-padded-to-29-b"));
+    headers.insert(
+        SERVER,
+        HeaderValue::from_static("hyper-response-padded-to-29-b"),
+    );
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
 }

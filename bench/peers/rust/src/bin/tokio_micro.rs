@@ -258,8 +258,8 @@ async fn pass(bench: &str, workers: u64) -> Option<f64> {
     })
 }
 
-fn is_memory(bench: &str) -> bool {
-    matches!(bench, "parked-task" | "deferred-task")
+fn is_cold(bench: &str) -> bool {
+    matches!(bench, "parked-task" | "deferred-task" | "steal")
 }
 
 fn main() {
@@ -275,7 +275,7 @@ fn main() {
     let value = runtime.block_on(async move {
         spawn(async move {
             // A warm-up would fill the allocator's free lists and hide the memory.
-            if !is_memory(&bench) {
+            if !is_cold(&bench) {
                 pass(&bench, workers).await;
             }
             pass(&bench, workers).await
