@@ -32,9 +32,9 @@ function quantile(values, q) {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 }
 
-/* ---- sparklines: the last minute, a point every 250 ms ---- */
+/* ---- sparklines: the last 30 seconds, a point every 250 ms ---- */
 
-const SPARK_POINTS = 240;
+const SPARK_POINTS = 120;
 
 class Spark {
   constructor(id) {
@@ -46,10 +46,10 @@ class Spark {
     this.svg.append(this.line);
   }
 
-  push(value) {
+  push(value, least = 0) {
     this.values.push(Number.isFinite(value) ? value : 0);
     if (this.values.length > SPARK_POINTS) this.values.shift();
-    const top = Math.max(...this.values) || 1;
+    const top = Math.max(...this.values, least) || 1;
     const start = SPARK_POINTS - this.values.length;
     this.line.setAttribute('points',
       this.values.map((v, i) => `${start + i},${(98 - 94 * v / top).toFixed(1)}`).join(' '));
@@ -57,7 +57,7 @@ class Spark {
 }
 
 const sparks = {};
-for (const name of ['requests', 'p50', 'p99', 'syscalls', 'tasks', 'steals']) {
+for (const name of ['requests', 'p50', 'p99', 'syscalls', 'tasks', 'steals', 'busy', 'hashing']) {
   sparks[name] = new Spark(name + '-spark');
 }
 
@@ -114,6 +114,8 @@ function showInside(now, rate) {
   const working = now.workers - now.parked;
   const hashing = now.threads - now.idle;
   cells('workers-cells', now.workers, working);
+  sparks.busy.push(working, now.workers);
+  sparks.hashing.push(hashing, 1);
   say('workers-text', `${working} of ${now.workers} busy`);
   cells('pool-cells', now.threads, hashing);
   say('pool-text', now.threads
@@ -124,8 +126,8 @@ function showInside(now, rate) {
   for (const key of ['spawned', 'stolen', 'jobs']) say(key, count(now[key]));
   say('total', count(now.requests));
   say('stacks', `${count(now.stacks)}, ${count(now.cached)}`);
-  say('state', `${now.workers} ${now.workers === 1 ? 'worker' : 'workers'} · ${now.driver} · `
-    + `up ${uptime(now.up)} · v${now.version}`);
+  say('state', `${now.workers} ${now.workers === 1 ? 'worker' : 'workers'} · ${now.driver}`);
+  say('more', ` · up ${uptime(now.up)} · v${now.version}`);
 }
 
 function uptime(s) {
@@ -142,6 +144,7 @@ function listen() {
   source.onerror = () => {
     $('dot').className = 'dot off';
     say('state', 'no answer, trying again');
+    say('more', '');
     samples.length = 0;
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 1000);
   };
@@ -210,7 +213,7 @@ $('run-pool').onclick = () => trial('pool');
 /* ---- the chart: time to the right, latency upwards on a logarithmic scale ---- */
 
 const canvas = $('pings'), ctx = canvas.getContext('2d');
-const LEFT = 46, RIGHT = 10, TOP = 16, BOTTOM = 6, FLOOR_MS = 0.3;
+const LEFT = 54, RIGHT = 10, TOP = 16, BOTTOM = 6, FLOOR_MS = 0.3;
 let color = {};
 
 function readColors() {

@@ -43,8 +43,9 @@ TEST(a_two_digit_year_is_at_most_fifty_years_ahead)
 TEST(malformed_dates_are_no_dates)
 {
     static const char *const BAD[] = {
-        "", "0", "784111777", "Sun", "Sun,", "Sun, ", "Sun, 06 Nov 1994", "06 Nov 1994 08:49:37 GMT",
-        "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 6 Nov 1994 08:49:37 GMT",
+        "", "0", "784111777", "Sun", "Sun,", "Sun, ", "Sun, 06 Nov 1994",
+        "06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 6 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, 06 Nov 1994 24:49:37 GMT",
         "Sun, 06 Nov 1994 08:60:37 GMT", "Sun, 06 Nov 1994 08:49:61 GMT",
         "Sun, 31 Nov 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
@@ -240,7 +241,8 @@ TEST(ranges_that_hold_nothing_are_not_satisfiable)
 TEST(malformed_range_fields_are_ignored)
 {
     static const char *const BAD[] = {
-        "", "bytes", "bytes=", "bytes=,", "bytes 0-1", "bytes=-", "bytes=a-b", "bytes=1", "bytes=2-1",
+        "", "bytes", "bytes=", "bytes=,", "bytes 0-1", "bytes=-", "bytes=a-b", "bytes=1",
+        "bytes=2-1",
         "bytes=0-1;", "bytes=0-1 2-3", "bytes=--1", "bytes=0--1", "bytes=+0-1", "bytes= 0 - 1",
         "lines=0-1", "bytes=0-1,x", "bytes=0x0-1", "bytes=1-0,2-3",
     };
@@ -267,21 +269,24 @@ TEST(more_than_the_file_twice_is_refused)
     EXPECT_STREQ(ranges_of("bytes=0-,0-,0-", INT64_C(1) << 60), "416");
 }
 
-static void many_ranges(char *out, int count)
+static void many_ranges(char *out, size_t size, int count)
 {
-    char *p = out + sprintf(out, "bytes=0-0");
-    for (int i = 1; i < count; i++) p += sprintf(p, ",%d-%d", i * 3, i * 3);
+    int used = snprintf(out, size, "bytes=0-0");
+
+    for (int i = 1; i < count; i++) {
+        used += snprintf(out + used, size - (size_t)used, ",%d-%d", i * 3, i * 3);
+    }
 }
 
 TEST(more_than_sixteen_ranges_are_ignored)
 {
     char field[256];
 
-    many_ranges(field, 16);
+    many_ranges(field, sizeof field, 16);
     EXPECT_STREQ(ranges_of(field, 1000),
                  "0-0,3-3,6-6,9-9,12-12,15-15,18-18,21-21,24-24,27-27,30-30,33-33,36-36,39-39,"
                  "42-42,45-45");
-    many_ranges(field, 17);
+    many_ranges(field, sizeof field, 17);
     EXPECT_STREQ(ranges_of(field, 1000), "ignored");
 }
 
@@ -292,13 +297,14 @@ TEST(joined_ranges_cover_exactly_the_bytes_that_were_asked)
 
     for (int round = 0; round < 20000; round++) {
         char field[128];
-        int used = sprintf(field, "bytes="), specs = 1 + rand_r(&seed) % 5;
+        int used = snprintf(field, sizeof field, "bytes="), specs = 1 + rand_r(&seed) % 5;
         unsigned asked = 0, given = 0;
         struct http_range ranges[HTTP_RANGES_MAX];
 
         for (int i = 0; i < specs; i++) {
             int first = rand_r(&seed) % 20, last = first + rand_r(&seed) % 4;
-            used += sprintf(field + used, "%s%d-%d", i ? "," : "", first, last);
+            used += snprintf(field + used, sizeof field - (size_t)used, "%s%d-%d", i ? "," : "",
+                             first, last);
             for (int b = first; b <= last && b < 20; b++) asked |= 1u << b;
         }
         int count = ae__http_ranges(field, 20, ranges);

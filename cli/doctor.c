@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `aether doctor`: what the runtime finds on this system, and what it does without.
+ *
+ * Each line is one fact, and where something is missing, what is lost by it. Nothing here is an
+ * error: the status is 0 as long as a runtime can be started at all. */
+#include "cli.h"
+
+#include <aether/blocking.h>
+#include <aether/metrics.h>
+#include <aether/run.h>
+#include <aether/task.h>
+#include <aether/time.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+#define ADVICE_GUARD_INSTALL 102 /* MADV_GUARD_INSTALL, Linux 6.13 */
+#define FILES_WANTED         65536
+#define MAPS_WANTED          262144
+
+static void heading(const char *text)
+{
+    printf("\n%s\n", text);
+}
+
+static void fact(const char *name, const char *value, const char *lost)
+{
+    printf("  %-24s %-14s %s\n", name, value, lost ? lost : "");
+}
+
+static void fact_u64(const char *name, uint64_t value, const char *lost)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    fact(name, text, lost);
+}
+
+/* ---- the kernel ---- */
+
+/* Called with arguments that can only fail: anything but ENOSYS, or EPERM from a filter, shows that
+ * the call is there. */
+static bool has_call(long number)
+{
+    long rc = syscall(number, -1L, 0L, 0L, 0L, 0L, 0L);
+
+    return rc >= 0 || (errno != ENOSYS && errno != EPERM);
+}
+
+static void look_for_call(const char *name, long number, const char *lost)
+{
+    bool there = has_call(number);
+
+    fact(name, there ? "yes" : "no", there ? NULL : lost);
+}
+
+static bool has_guard_pages(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return false;
+
+    bool there = madvise(page, size, ADVICE_GUARD_INSTALL) == 0;
+    munmap(page, size);
+    return there;
+}
+
+static void show_kernel(void)
+{
+    struct utsname name;
+    bool guards = has_guard_pages();
+
+    heading("Kernel");
+    if (uname(&name) == 0) fact(name.sysname, name.release, name.machine);
+    look_for_call("openat2", SYS_openat2, "files: symbolic links are refused altogether");
+    look_for_call("epoll_pwait2", SYS_epoll_pwait2, "timers wake by a timerfd or to the ms");
+    look_for_call("io_uring", SYS_io_uring_setup, "nothing yet: epoll is the driver");
+    fact("guard pages by madvise", guards ? "yes" : "no",
+         guards ? NULL : "each stack takes two mappings: fewer tasks fit vm.max_map_count");
+}
+
+/* ---- limits ---- */
+
+/* The first line of a file, without its newline; false if there is none. */
+static bool first_line(const char *path, char *out, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    if (!file) return false;
+
+    bool got = fgets(out, (int)size, file) != NULL;
+    fclose(file);
+    if (got) out[strcspn(out, "\n")] = '\0';
+    return got;
+}
+
+static void show_setting(const char *name, const char *path, uint64_t wanted, const char *lost)
+{
+    char text[64];
+
+    if (!first_line(path, text, sizeof text)) return;
+    fact(name, text, strtoull(text, NULL, 10) < wanted ? lost : NULL);
+}
+
+static void show_limits(void)
+{
+    struct rlimit files;
+
+    heading("Limits");
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        char lost[96] = "";
+        if (files.rlim_cur < FILES_WANTED) {
+            snprintf(lost, sizeof lost, "connections stop at %" PRIu64 ": ulimit -n %d",
+                     (uint64_t)files.rlim_cur * 4 / 5, FILES_WANTED);
+        }
+        fact_u64("open files", files.rlim_cur, lost);
+    }
+    show_setting("vm.max_map_count", "/proc/sys/vm/max_map_count", MAPS_WANTED,
+                 has_guard_pages() ? NULL : "about half as many stacks at once");
+    show_setting("net.core.somaxconn", "/proc/sys/net/core/somaxconn", 4096,
+                 "bursts of new connections are refused: sysctl -w net.core.somaxconn=4096");
+    show_setting("vm.overcommit_memory", "/proc/sys/vm/overcommit_memory", 0, NULL);
+}
+
+/* ---- processors ---- */
+
+static void show_processors(void)
+{
+    char text[64], lost[96];
+    cpu_set_t set;
+
+    heading("Processors");
+    fact_u64("online", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN), NULL);
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+        fact_u64("of them for us", (uint64_t)CPU_COUNT(&set), NULL);
+    }
+    if (first_line("/sys/fs/cgroup/cpu.max", text, sizeof text) && strncmp(text, "max", 3) != 0) {
+        snprintf(lost, sizeof lost, "quota and period in µs: fewer workers are started");
+        fact("cgroup quota", text, lost);
+    }
+    const char *asked = getenv("AE_WORKERS");
+    if (asked) fact("AE_WORKERS", asked, "overrides the count");
+}
+
+/* ---- the runtime itself ---- */
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* Time from ae_spawn to ae_join's return, and for a pool job, the best of many. */
+static void show_costs(void)
+{
+    int64_t task = INT64_MAX, job = INT64_MAX;
+    char text[32];
+
+    for (int i = 0; i < 1000; i++) {
+        int64_t start = ae_now();
+        if (ae_join(ae_spawn(nothing, NULL)) < 0) return;
+        int64_t middle = ae_now();
+        if (ae_blocking(nothing, NULL) < 0) return;
+        int64_t end = ae_now();
+        if (middle - start < task) task = middle - start;
+        if (end - middle < job) job = end - middle;
+    }
+    snprintf(text, sizeof text, "%" PRId64 " ns", task);
+    fact("spawn and join", text, "best of 1,000");
+    snprintf(text, sizeof text, "%" PRId64 " ns", job);
+    fact("a job on the pool", text, "best of 1,000");
+}
+
+static int look_at_runtime(void *arg)
+{
+    ae_metrics m = { .size = sizeof m };
+    (void)arg;
+
+    int rc = ae_metrics_get(NULL, &m);
+    if (rc < 0) return rc;
+    heading("Runtime");
+    fact("driver", m.driver, NULL);
+    fact_u64("workers", m.workers, NULL);
+    show_costs();
+    return 0;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+    if (argc > 1) {
+        bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
+        if (!help) return cli_fail(EXIT_USAGE, "doctor takes no arguments");
+        puts("Usage: aether doctor\n\nPrint what this system offers: kernel features, limits, "
+             "processors, driver;\nand what is lost where something is missing.");
+        return 0;
+    }
+    printf("aether %s\n", ae_version());
+    show_kernel();
+    show_limits();
+    show_processors();
+    fflush(stdout);
+    int rc = ae_run(NULL, look_at_runtime, NULL);
+    return rc < 0 ? cli_fail(EXIT_FAILURE, "no runtime can be started: %s", ae_strerror(rc)) : 0;
+}

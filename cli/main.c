@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The `aether` command: finds the subcommand and runs it. To add one: a file with its function, a
+ * line in cli.h, a line in the table below. */
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct command commands[] = {
+    { "serve", cmd_serve, "serve a directory over HTTP" },
+    { "demo", cmd_demo, "a server with a live page about itself" },
+    { "doctor", cmd_doctor, "what this system offers, and what is lost where it does not" },
+    { "version", cmd_version, "print the version" },
+    { "help", cmd_help, "this list; `aether help COMMAND` for one of them" },
+    { NULL, NULL, NULL },
+};
+
+int cli_fail(int status, const char *format, ...)
+{
+    va_list args;
+
+    fputs("aether: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return status;
+}
+
+unsigned cli_number(const char *text, unsigned most)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end || value < 1 || value > most) return 0;
+    return (unsigned)value;
+}
+
+static const char *spelled_out(const char *name)
+{
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) return "version";
+    return name;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        cmd_help(1, argv);
+        return EXIT_USAGE;
+    }
+    const char *name = spelled_out(argv[1]);
+    for (const struct command *c = commands; c->name; c++) {
+        if (strcmp(c->name, name) == 0) return c->run(argc - 1, argv + 1);
+    }
+    return cli_fail(EXIT_USAGE, "there is no command \"%s\": try aether help", name);
+}
