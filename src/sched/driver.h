@@ -10,7 +10,10 @@
  *     cancel until the kernel gave it back.
  * D2  A driver wakes by (actor, sequence) claims only; it never touches an op after its claim.
  * D3  poll, arm and flush are called by the slot's owning thread; wake, try, cancel, fd_* by any.
- * D4  fd objects are type-stable: a late event of a closed one costs a spurious wake at most. */
+ *     A NULL driver in try, arm and cancel means a thread that is no worker: any one will do.
+ * D4  fd objects are type-stable while the runtime lives: a late event of a closed one costs a
+ *     spurious wake at most, and an op that names a closed one by (fd, generation) ends with
+ *     -ECANCELED whoever has the object or the number by then. */
 #ifndef AE_SCHED_DRIVER_H
 #define AE_SCHED_DRIVER_H
 
@@ -22,12 +25,24 @@ struct iovec;
 struct ae__driver;
 struct ae__fd; /* a registered descriptor; defined by the driver */
 
+/* How its owner (a stream, a listener) names a descriptor. Bound to the runtime that first waited
+ * for it; fd is NULL again when that runtime ended first. */
+struct ae__fd_ref {
+    _Atomic(struct ae__fd *) fd;
+    uint32_t generation; /* final before fd is published */
+};
+
+enum ae__fd_flags {
+    AE__FD_EXACT = 1,   /* a short transfer does not mean empty or full: go on until EAGAIN */
+    AE__FD_FOREIGN = 2, /* others read and write it; close only forgets it */
+};
+
 enum ae__op_code {
-    AE__OP_READ,     /* buf, size: read(2)/recv(2) */
+    AE__OP_READ,     /* buf, size: recv(2) */
     AE__OP_WRITEV,   /* iov, count: one attempt, may be short */
     AE__OP_ACCEPT,   /* result: new descriptor, non-blocking, close-on-exec; addr if not NULL */
-    AE__OP_CONNECT,  /* addr */
-    AE__OP_POLL,     /* events: waits for readiness; result: the events */
+    AE__OP_CONNECT,  /* addr; -EBUSY: a Unix listener's queue is full, which nothing signals */
+    AE__OP_POLL,     /* events: waits for readiness; result: the events; never tried, only armed */
     AE__OP_SENDFILE, /* file, offset, size: one attempt, may be short */
 };
 
@@ -35,22 +50,20 @@ enum ae__op_code {
 
 struct ae__op {
     enum ae__op_code code;
+    uint32_t generation;
     struct ae__fd *fd;
     union {
         struct { void *buf; size_t size; } read;
         struct { const struct iovec *iov; int count; } writev;
         struct { void *addr; uint32_t *length; } accept;   /* sockaddr, in/out length */
         struct { const void *addr; uint32_t length; } connect;
-        struct { unsigned events; } poll;                  /* enum ae_events */
+        struct { unsigned events; uint16_t scale; } poll;  /* enum ae_events */
         struct { int file; int64_t offset; size_t size; } sendfile;
     };
-    ssize_t result;
-    bool armed_once;
+    struct ae__actor *actor; /* who it was armed for: set by arm, used by cancel */
+    uint32_t sequence;
+    bool begun;              /* connect: the first attempt was made */
 };
-
-/* Work that a driver cannot do without blocking goes to the pool: runs fn(arg) there, the calling
- * task waits. -ECANCELED: not begun. */
-typedef int ae__offload(ae_fn *fn, void *arg);
 
 struct ae__driver_stats {
     uint64_t polls, events, syscalls;
@@ -59,46 +72,38 @@ struct ae__driver_stats {
 struct ae__driver_ops {
     const char *name;
 
-    /* One per worker slot, made by ae_runtime_create. 0 or an errno value (negative). */
+    /* One per worker slot, made by ae_runtime_create, in order. 0 or an errno value (negative). */
     int (*create)(struct ae__runtime *rt, unsigned slot, struct ae__driver **out);
-    void (*destroy)(struct ae__driver *driver);
+    void (*destroy)(struct ae__driver *driver); /* all of a runtime, after its last task */
 
-    /* Attempt without waiting: the result, or AE__WOULD_BLOCK. */
+    /* Attempt without waiting: the result, or AE__WOULD_BLOCK. -ECANCELED: it was closed. */
     ssize_t (*try_op)(struct ae__driver *driver, struct ae__op *op);
     /* Arrange that (actor, sequence) is claimed with `reason` when the op can go on; for AE__OP_POLL
-     * with reason + the events (enum ae_events). True: it may go on already (do not park). The op
-     * itself need not outlive the call in a readiness driver (deferred starts rely on it). */
-    bool (*arm)(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
-                uint32_t sequence, uint16_t reason);
+     * with reason + events * poll.scale. 0: armed; > 0: it may go on already, do not park (the
+     * events of AE__OP_POLL); < 0: an error, nothing is armed. The op itself need not outlive the
+     * call in a readiness driver (deferred starts rely on it). */
+    int (*arm)(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
+               uint32_t sequence, uint16_t reason);
     /* The wait ended otherwise: forget it. Returns the result if the op completed all the same,
      * else AE__WOULD_BLOCK. */
     ssize_t (*cancel)(struct ae__driver *driver, struct ae__op *op);
 
-    /* Descriptors. open takes fd over (non-blocking). close: waiters are claimed with
-     * AE__REASON_CLOSED; accepts a NULL-free object once. */
-    int (*fd_open)(struct ae__runtime *rt, int fd, struct ae__fd **out);
+    /* Descriptors. open: a non-blocking one gets its object, named by `ref`. 0 or -ENOMEM.
+     * close: waiters are claimed with AE__REASON_CLOSED, then the descriptor is closed, at once or
+     * by the system call that still uses it. The ref is not touched any more. */
+    int (*fd_open)(struct ae__runtime *rt, int number, unsigned flags, struct ae__fd_ref *ref);
     void (*fd_close)(struct ae__fd *fd);
-    int (*fd_number)(const struct ae__fd *fd);
 
     /* Push what was gathered to the kernel (io_uring: submit). */
     void (*flush)(struct ae__driver *driver);
-    /* Collect events until deadline_ns (0: do not wait); claimed actors go onto wakes. */
+    /* Collect events until deadline_ns (0: do not wait); claimed actors go onto wakes. Another
+     * worker may do it for a stuck one. */
     void (*poll)(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes);
     /* Make a waiting or the next waiting poll return. Any thread, also a signal handler. */
     void (*wake)(struct ae__driver *driver);
 
     void (*stats)(const struct ae__driver *driver, struct ae__driver_stats *out);
 };
-
-/* Files, through the same seam: blocking forms, called on a pool thread or a plain thread. */
-struct ae_file_stat;
-int ae__file_sys_open(const char *path, int flags, unsigned mode);
-int ae__file_sys_open_beneath(int dir, const char *path, int flags);
-int ae__file_sys_stat(int fd, struct ae_file_stat *out);
-ssize_t ae__file_sys_readat(int fd, void *buf, size_t size, int64_t offset);
-/* Cached data only, -EAGAIN if it would wait for the disk or the system cannot tell. */
-ssize_t ae__file_sys_readat_cached(int fd, void *buf, size_t size, int64_t offset);
-void ae__file_sys_close(int fd);
 
 /* What a runtime is assembled from; src/io/assemble.c names the parts, so that sched/ does not
  * depend on the layers below it. */
@@ -114,7 +119,24 @@ struct ae__parts {
     void (*pool_stats)(struct ae__pool *pool, struct ae__pool_stats *out);
     void (*io_start)(struct ae__runtime *rt);    /* tables of the I/O layer; may be NULL */
     void (*io_stop)(struct ae__runtime *rt);
+    int (*fd_watch)(int fd, unsigned events, struct ae__actor *actor, uint32_t sequence,
+                    uint16_t reason);
+    void (*fd_unwatch)(int fd, struct ae__actor *actor, uint32_t sequence);
 };
 extern const struct ae__parts ae__parts;
+
+/* Foreign descriptors, for select. Have (actor, sequence) claimed with reason + (events << 8) when
+ * `fd` is ready. > 0: these events are there now; 0: armed; < 0: an error (-EBADF, -ENOMEM). */
+static inline int ae__fd_watch(int fd, unsigned events, struct ae__actor *actor,
+                               uint32_t sequence, uint16_t reason)
+{
+    return ae__parts.fd_watch(fd, events, actor, sequence, reason);
+}
+
+/* Take an armed watch back; a no-op if it has fired. */
+static inline void ae__fd_unwatch(int fd, struct ae__actor *actor, uint32_t sequence)
+{
+    ae__parts.fd_unwatch(fd, actor, sequence);
+}
 
 #endif
