@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A Chromium without a window, driven over its debugging pipe: standard library only.
 
