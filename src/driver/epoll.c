@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The epoll driver: one epoll per worker slot, edge-triggered, each descriptor registered once for
+ * both directions, on the worker that first waited for it.
+ *
+ * The wake is an eventfd registered edge-triggered and never read: each write is a new edge, which
+ * epoll keeps until somebody polls. So a wake between two polls makes the next one return, and no
+ * wake costs a read. It never fills up: 2^64 writes would be needed. */
+#include "driver/epoll.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "aether/time.h"
+#include "arch/os.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sched/sched.h"
+
+enum { EVENTS_MAX = 256 };
+
+#define WAKE_NAME UINT64_MAX /* no descriptor object has it: their indexes are below 2^26 */
+
+/* ---- create and destroy ---- */
+
+/* The tables of the runtime come and go with its drivers. */
+static struct ae__fds *join_tables(struct ae__runtime *rt, struct ae__driver *driver)
+{
+    struct ae__fds *fds = ae__runtime_io(rt);
+
+    if (!fds) {
+        fds = ae__fds_create();
+        if (!fds) return NULL;
+        fds->first_driver = driver;
+        ae__runtime_set_io(rt, fds);
+    }
+    fds->drivers++;
+    return fds;
+}
+
+static int open_kernel_side(struct ae__driver *driver)
+{
+    struct epoll_event wake = { .events = EPOLLIN | EPOLLET, .data.u64 = WAKE_NAME };
+
+    driver->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (driver->epoll < 0) return -errno;
+    driver->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (driver->event < 0) return -errno;
+    if (epoll_ctl(driver->epoll, EPOLL_CTL_ADD, driver->event, &wake) < 0) return -errno;
+    return 0;
+}
+
+static void destroy(struct ae__driver *driver)
+{
+    if (!driver) return;
+    if (driver->epoll >= 0) close(driver->epoll);
+    if (driver->event >= 0) close(driver->event);
+    if (driver->fds && --driver->fds->drivers == 0) ae__fds_destroy(driver->fds);
+    ae__mem_free(driver);
+}
+
+static int create(struct ae__runtime *rt, unsigned slot, struct ae__driver **out)
+{
+    struct ae__driver *driver = ae__mem_aligned(AE_CACHE_LINE, sizeof *driver);
+
+    (void)slot;
+    if (!driver) return -ENOMEM;
+    driver->event = -1;
+    int rc = open_kernel_side(driver);
+    if (rc == 0) {
+        driver->fds = join_tables(rt, driver);
+        if (!driver->fds) rc = -ENOMEM;
+    }
+    if (rc < 0) {
+        destroy(driver);
+        return rc;
+    }
+    *out = driver;
+    return 0;
+}
+
+/* ---- registration ---- */
+
+static int control(struct ae__driver *driver, int what, struct ae__fd *fd)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
+        .data.u64 = ae__fd_name(fd),
+    };
+
+    return epoll_ctl(driver->epoll, what, fd->number, &event) < 0 ? -errno : 0;
+}
+
+int ae__epoll_add(struct ae__driver *driver, struct ae__fd *fd)
+{
+    int rc = control(driver, EPOLL_CTL_ADD, fd);
+
+    /* a foreign descriptor that was registered, forgotten while it had a duplicate, and is back */
+    return rc == -EEXIST ? control(driver, EPOLL_CTL_MOD, fd) : rc;
+}
+
+/* Also right if the descriptor was closed and opened anew without ae_fd_forget. */
+int ae__epoll_again(struct ae__driver *driver, struct ae__fd *fd)
+{
+    int rc = control(driver, EPOLL_CTL_MOD, fd);
+
+    return rc == -ENOENT ? control(driver, EPOLL_CTL_ADD, fd) : rc;
+}
+
+void ae__epoll_remove(struct ae__driver *driver, struct ae__fd *fd)
+{
+    (void)control(driver, EPOLL_CTL_DEL, fd); /* it may be closed already: nothing to do then */
+}
+
+/* ---- poll and wake ---- */
+
+/* Milliseconds, rounded up: never early. */
+static int wait_ms(struct ae__driver *driver, struct epoll_event *events, int64_t rest_ns)
+{
+    int64_t ms = rest_ns < 0 ? -1 : rest_ns / AE_MS + (rest_ns % AE_MS != 0);
+
+    if (ms > INT32_MAX) ms = INT32_MAX;
+    return epoll_wait(driver->epoll, events, EVENTS_MAX, (int)ms);
+}
+
+/* rest_ns: 0 does not wait, < 0 has no end. */
+static int wait_events(struct ae__driver *driver, struct epoll_event *events, int64_t rest_ns)
+{
+    bool coarse = atomic_load_explicit(&driver->no_pwait2, memory_order_relaxed);
+
+    if (rest_ns <= 0 || coarse) return wait_ms(driver, events, rest_ns);
+    struct timespec rest = { .tv_sec = rest_ns / AE_SEC, .tv_nsec = rest_ns % AE_SEC };
+    int n = (int)syscall(SYS_epoll_pwait2, driver->epoll, events, EVENTS_MAX, &rest, NULL, 0);
+    if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return n;
+    atomic_store_explicit(&driver->no_pwait2, true, memory_order_relaxed); /* before Linux 5.11 */
+    return wait_ms(driver, events, rest_ns);
+}
+
+static int64_t rest_until(int64_t deadline_ns)
+{
+    if (deadline_ns == 0) return 0;
+    if (deadline_ns == AE_FOREVER) return -1;
+    int64_t rest_ns = deadline_ns - ae__os_now();
+    return rest_ns < 0 ? 0 : rest_ns;
+}
+
+static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
+{
+    struct epoll_event events[EVENTS_MAX];
+
+    int n = wait_events(driver, events, rest_until(deadline_ns));
+    ae__count(&driver->polls, 1);
+    ae__count(&driver->syscalls, 1);
+    if (n <= 0) {
+        AE_ASSERT(n == 0 || errno == EINTR);
+        return;
+    }
+    ae__count(&driver->events, (uint64_t)n);
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u64 == WAKE_NAME) continue;
+        ae__fd_event(driver->fds, events[i].data.u64, events[i].events, wakes);
+    }
+}
+
+static void wake(struct ae__driver *driver)
+{
+    uint64_t one = 1;
+    int saved = errno; /* may run in a signal handler */
+
+    atomic_fetch_add_explicit(&driver->wakes, 1, memory_order_relaxed);
+    ssize_t n = write(driver->event, &one, sizeof one);
+    AE_DEBUG_ASSERT(n == sizeof one);
+    (void)n;
+    errno = saved;
+}
+
+static void flush(struct ae__driver *driver)
+{
+    (void)driver; /* nothing is gathered */
+}
+
+static void stats(const struct ae__driver *driver, struct ae__driver_stats *out)
+{
+    out->polls = atomic_load_explicit(&driver->polls, memory_order_relaxed);
+    out->events = atomic_load_explicit(&driver->events, memory_order_relaxed);
+    out->syscalls = atomic_load_explicit(&driver->syscalls, memory_order_relaxed) +
+                    atomic_load_explicit(&driver->wakes, memory_order_relaxed);
+    if (driver == driver->fds->first_driver) {
+        out->syscalls += atomic_load_explicit(&driver->fds->other_syscalls, memory_order_relaxed);
+    }
+}
+
+const struct ae__driver_ops ae__epoll_ops = {
+    .name = "epoll",
+    .create = create,
+    .destroy = destroy,
+    .try_op = ae__epoll_try,
+    .arm = ae__fd_arm,
+    .cancel = ae__fd_cancel,
+    .fd_open = ae__fd_open,
+    .fd_close = ae__fd_close,
+    .flush = flush,
+    .poll = poll_events,
+    .wake = wake,
+    .stats = stats,
+};

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files, through the driver's seam: blocking forms, called on a pool thread or a plain thread,
+ * except those that say they never block. Results or negative errno values. */
+#ifndef AE_DRIVER_FILES_H
+#define AE_DRIVER_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct ae_file_stat;
+
+int ae__file_sys_open(const char *path, int flags, unsigned mode);
+int ae__file_sys_open_beneath(int dir, const char *path, int flags);
+/* The same for kernels without openat2(2): step by step, no symbolic links at all. */
+int ae__file_sys_open_steps(int dir, const char *path, int flags);
+/* Never blocks: of a network file it tells what is known here. */
+int ae__file_sys_stat(int number, struct ae_file_stat *out);
+ssize_t ae__file_sys_readat(int number, void *buf, size_t size, int64_t offset);
+/* Never blocks: cached data only; -EAGAIN if it would wait, or if the system cannot tell. */
+ssize_t ae__file_sys_readat_cached(int number, void *buf, size_t size, int64_t offset);
+void ae__file_sys_close(int number);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System calls on sockets that never wait: see socket.h. */
+#include "driver/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "aether/net.h"
+#include "base/assert.h"
+
+_Static_assert(sizeof(struct sockaddr_storage) <= sizeof(((struct ae_addr *)0)->storage),
+               "ae_addr has room for every family");
+
+static int result(int rc)
+{
+    return rc < 0 ? -errno : rc;
+}
+
+int ae__socket_open(int family)
+{
+    return result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+void ae__socket_close(int number)
+{
+    AE_ASSERT(number >= 0);
+    close(number);
+}
+
+int ae__socket_bind(int number, const struct ae_addr *addr)
+{
+    return result(bind(number, (const struct sockaddr *)addr->storage, addr->length));
+}
+
+int ae__socket_listen(int number, int backlog)
+{
+    return result(listen(number, backlog));
+}
+
+int ae__socket_local(int number, struct ae_addr *out)
+{
+    socklen_t length = sizeof out->storage;
+
+    if (getsockname(number, (struct sockaddr *)out->storage, &length) < 0) return -errno;
+    out->length = length;
+    return 0;
+}
+
+int ae__socket_peer(int number, struct ae_addr *out)
+{
+    socklen_t length = sizeof out->storage;
+
+    if (getpeername(number, (struct sockaddr *)out->storage, &length) < 0) return -errno;
+    out->length = length;
+    return 0;
+}
+
+int ae__socket_set(int number, int level, int name, const void *value, size_t size)
+{
+    return result(setsockopt(number, level, name, value, (socklen_t)size));
+}
+
+int ae__socket_get(int number, int level, int name, void *value, size_t *size)
+{
+    socklen_t length = (socklen_t)*size;
+
+    if (getsockopt(number, level, name, value, &length) < 0) return -errno;
+    *size = length;
+    return 0;
+}
+
+int ae__socket_set_int(int number, int level, int name, int value)
+{
+    return ae__socket_set(number, level, name, &value, sizeof value);
+}
+
+int ae__socket_shutdown(int number)
+{
+    return result(shutdown(number, SHUT_WR));
+}
+
+static int int_option(int number, int name)
+{
+    int value = 0;
+    size_t size = sizeof value;
+
+    int rc = ae__socket_get(number, SOL_SOCKET, name, &value, &size);
+    return rc < 0 ? rc : value;
+}
+
+int ae__socket_adopt(int number)
+{
+    int type = int_option(number, SO_TYPE);
+    if (type < 0) return type;
+    if (type != SOCK_STREAM) return -EINVAL;
+    int flags = fcntl(number, F_GETFL);
+    if (flags < 0 || fcntl(number, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+    if (fcntl(number, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+    return int_option(number, SO_DOMAIN);
+}
+
+int ae__socket_is_listening(int number)
+{
+    return int_option(number, SO_ACCEPTCONN);
+}
+
+int ae__socket_file_of(const char *path, struct ae__socket_file *out)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0) return -errno;
+    if (!S_ISSOCK(st.st_mode)) return -ENOTSOCK;
+    out->device = st.st_dev;
+    out->inode = st.st_ino;
+    return 0;
+}
+
+int ae__socket_file_mode(const char *path, unsigned mode)
+{
+    return result(chmod(path, mode));
+}
+
+void ae__socket_file_remove(const char *path)
+{
+    (void)unlink(path); /* gone already: as good */
+}
+
+int ae__socket_file_alive(const struct ae_addr *addr)
+{
+    int probe = ae__socket_open(AF_UNIX);
+    if (probe < 0) return probe;
+    int rc = result(connect(probe, (const struct sockaddr *)addr->storage, addr->length));
+    close(probe);
+    return rc != -ECONNREFUSED && rc != -ENOENT; /* a full queue is alive, too */
+}
