@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of this folder share.
  *
- *
  * A stream or listener may be closed, and its memory freed, while a task waits on it. So a call
  * copies what it needs (the object and generation of the descriptor) before it can suspend for the
  * first time, and does not touch the owner afterwards: the driver tells a closed one by its
  * generation. */
+#ifndef AE_IO_IO_H
 #define AE_IO_IO_H
 
 #include "aether/net.h"
