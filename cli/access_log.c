@@ -45,8 +45,8 @@ int access_log_create(struct access_log **out)
     return 0;
 }
 
-/* Target and method hold no control characters and no quotes: the parser refused them or they are
- * escaped as sent. */
+/* The parser lets no control character and no quote into a target or a method, so a line cannot
+ * be forged. */
 int access_log_middleware(ae_http *h)
 {
     struct access_log *log = ae_http_context(h);
