@@ -347,9 +347,9 @@ static int handle(ae_http *h)
     struct lookup *l = ae_http_alloc(h, sizeof *l);
     if (!l) return -ENOMEM;
 
-    const char *path = ae_http_path(h);
+    const char *path = ae_http_path(h), *slash = strrchr(path, '/');
     l->mount = ae_http_context(h);
-    l->slash = path[strlen(path) - 1] == '/';
+    l->slash = slash && !slash[1];
     switch (-ae__http_path_decode(behind(path, l->mount->depth), l->path)) {
     case 0: return serve_path(h, l);
     case EINVAL: return ae_http_fail(h, 400, "This is not a path.");
