@@ -90,7 +90,7 @@ static void show_kernel(void)
     heading("Kernel");
     if (uname(&name) == 0) fact(name.sysname, name.release, name.machine);
     look_for_call("openat2", SYS_openat2, "files: symbolic links are refused altogether");
-    look_for_call("epoll_pwait2", SYS_epoll_pwait2, "timers wake by a timerfd or to the ms");
+    look_for_call("epoll_pwait2", SYS_epoll_pwait2, "timers are exact to the millisecond only");
     look_for_call("io_uring", SYS_io_uring_setup, "nothing yet: epoll is the driver");
     fact("guard pages by madvise", guards ? "yes" : "no",
          guards ? NULL : "each stack takes two mappings: fewer tasks fit vm.max_map_count");
