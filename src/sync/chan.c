@@ -4,8 +4,8 @@
  * Values are handed over: a sender that finds a receiver waiting copies the item into the
  * receiver's memory; a receiver that makes room moves the first waiting sender's item into the
  * ring. So the woken one has nothing left to do, order is that of arrival, and with capacity 0 the
- * ring is never used. An item moves only after the claim on its receiver (or sender) was won: a cancel that came
- * first leaves it where it was, one that comes later finds it delivered.
+ * ring is never used. An item moves only after the claim on its receiver (or sender) was won: a
+ * cancel that came first leaves it where it was, one that comes later finds it delivered.
  *
  * Of waiters that can still be claimed, and leaving out pairs of one select with itself:
  * C1  a receiver waits only while the ring is empty and no sender waits;

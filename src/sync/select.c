@@ -103,8 +103,10 @@ static bool try_fd(const struct selection *s, ae_case *c)
     AE_ASSERT(ae__in_task());
     c->rc = ae__fd_watch(c->fd, c->events, s->self, sequence, reason);
     uint16_t claimed = ae__wait_abort(s->self);
+    if (c->rc != 0) return true;
     ae__fd_unwatch(c->fd, s->self, sequence);
-    if (c->rc == 0 && claimed >= AE__REASON_FIRST) c->rc = claimed >> EVENT_SHIFT;
+    if (claimed == AE__REASON_CLOSED) c->rc = -EBADF;
+    if (claimed >= AE__REASON_FIRST) c->rc = claimed >> EVENT_SHIFT;
     return c->rc != 0;
 }
 
@@ -260,7 +262,7 @@ static void disarm(const struct selection *s, ae_case *c)
         ae__timer_disarm(&place->timer);
     } else if (c->op == AE_CASE_TASK) {
         ae__task_unwatch(ae__task_from_handle(c->task), &place->waiter);
-    } else if (c->op == AE_CASE_FD) {
+    } else if (c->op == AE_CASE_FD && c->rc == 0) { /* else the watch was refused */
         ae__fd_unwatch(c->fd, s->self, s->sequence);
     }
 }
