@@ -54,6 +54,7 @@ int ae__foreign_find(int number, struct ae__fd_ref *out)
     struct ae__fd *fd = NULL;
 
     if (!rt) return -EINVAL;
+    if (number < 0) return -EBADF;
     int now = ae__poll_now(number, AE_READABLE);
     if (now < 0) return now; /* -EBADF: keep nonsense out of the table */
     struct ae__fds *fds = ae__runtime_io(rt);

@@ -82,7 +82,8 @@ static ssize_t try_connect(struct ae__op *op, int number)
     return AE__WOULD_BLOCK;
 }
 
-/* sendfile(2) cannot be told not to raise SIGPIPE, so it is held back, and taken out again. */
+/* sendfile(2) cannot be told not to raise SIGPIPE, so it is held back, and taken out again. It may
+ * come with a short count, too: the error after the last byte sent. */
 static ssize_t try_sendfile(const struct ae__op *op, int number)
 {
     off_t offset = op->sendfile.offset;
@@ -95,7 +96,8 @@ static ssize_t try_sendfile(const struct ae__op *op, int number)
     if (n < 0) n = -errno;
     if (!sigismember(&before, SIGPIPE)) {
         const struct timespec now = { 0, 0 };
-        if (n == -EPIPE) sigtimedwait(&pipe_only, NULL, &now);
+        bool all = n >= 0 && (size_t)n == op->sendfile.size;
+        if (!all && n != -EAGAIN) sigtimedwait(&pipe_only, NULL, &now);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     return n;
