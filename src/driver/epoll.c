@@ -151,6 +151,7 @@ static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct a
 {
     struct epoll_event events[EVENTS_MAX];
 
+    AE_ASSERT(deadline_ns >= 0);
     int n = wait_events(driver, events, rest_until(deadline_ns));
     ae__count(&driver->polls, 1);
     ae__count(&driver->syscalls, 1);

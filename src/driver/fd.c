@@ -96,6 +96,7 @@ static void put_object(struct ae__fd *fd)
 /* Owners that outlive the runtime (a listener opened before it) get their reference back. */
 void ae__fds_destroy(struct ae__fds *fds)
 {
+    AE_ASSERT(fds->drivers == 0);
     for (uint32_t i = 0; i < fds->count; i++) {
         struct ae__fd *fd = fd_at(fds, i);
         if (fd->number >= 0 && fd->ref) {
@@ -260,6 +261,7 @@ static void wake_side(struct ae__fd *fd, int side, unsigned events, struct ae__w
     struct ae__fd_waiter w = fd->sides[side].waiter;
     unsigned wanted = 0;
 
+    AE_ASSERT(w.actor != NULL);
     for (int i = 0; i < 2; i++) {
         if (fd->sides[i].waiter.actor != w.actor) continue;
         if (fd->sides[i].waiter.sequence == w.sequence) wanted |= 1u << i;
@@ -409,6 +411,7 @@ int ae__fd_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *a
         .scale = op->code == AE__OP_POLL ? op->poll.scale : 0,
     };
 
+    AE_ASSERT(fd != NULL && actor != NULL);
     op->actor = actor;
     op->sequence = sequence;
     ae__lock_acquire(&fd->lock);
@@ -422,6 +425,7 @@ int ae__fd_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *a
 ssize_t ae__fd_cancel(struct ae__driver *driver, struct ae__op *op)
 {
     (void)driver;
+    AE_ASSERT(op->fd != NULL && op->actor != NULL);
     ae__lock_acquire(&op->fd->lock);
     for (int side = 0; side < 2; side++) {
         struct ae__fd_waiter *w = &op->fd->sides[side].waiter;

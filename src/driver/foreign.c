@@ -58,6 +58,7 @@ int ae__foreign_find(int number, struct ae__fd_ref *out)
     int now = ae__poll_now(number, AE_READABLE);
     if (now < 0) return now; /* -EBADF: keep nonsense out of the table */
     struct ae__fds *fds = ae__runtime_io(rt);
+    AE_ASSERT(fds != NULL);
     ae__lock_acquire(&fds->foreign_lock);
     int rc = find_or_make(fds, number, &fd);
     if (rc == 0) {
@@ -76,6 +77,7 @@ static struct ae__fd *look_up(int number, bool take)
 
     if (!rt || number < 0) return NULL;
     struct ae__fds *fds = ae__runtime_io(rt);
+    AE_ASSERT(fds != NULL);
     ae__lock_acquire(&fds->foreign_lock);
     if (number < fds->foreign_count) {
         fd = fds->foreign[number];

@@ -131,6 +131,7 @@ ssize_t ae__epoll_try(struct ae__driver *driver, struct ae__op *op)
     uint32_t edges;
     ssize_t n;
 
+    AE_ASSERT(op->fd != NULL);
     int number = ae__fd_use_begin(op->fd, op->generation, side, &edges);
     if (number < 0) return number;
     do {

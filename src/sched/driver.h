@@ -78,7 +78,7 @@ struct ae__driver_ops {
 
     /* Attempt without waiting: the result, or AE__WOULD_BLOCK. -ECANCELED: it was closed. */
     ssize_t (*try_op)(struct ae__driver *driver, struct ae__op *op);
-    /* Arrange that (actor, sequence) is claimed with `reason` when the op can go on; for AE__OP_POLL
+    /* Arrange that (actor, sequence) is claimed with `reason` when the op can go on; AE__OP_POLL:
      * with reason + events * poll.scale. 0: armed; > 0: it may go on already, do not park (the
      * events of AE__OP_POLL); < 0: an error, nothing is armed. The op itself need not outlive the
      * call in a readiness driver (deferred starts rely on it). */

@@ -121,12 +121,14 @@ TEST(cancel_and_forget_end_a_wait)
 static int forget_to_forget(void *arg)
 {
     int fds[2];
+    char byte;
 
     (void)arg;
     for (int i = 0; i < 20; i++) {
         open_pipe(fds);
         EXPECT_EQ(ae_go(put_byte, &fds[1]), 0);
         EXPECT_EQ(ae_fd_wait(fds[0], AE_READABLE), AE_READABLE);
+        EXPECT_EQ(read(fds[0], &byte, 1), 1);
         close(fds[0]);
         close(fds[1]);
     }
