@@ -48,27 +48,6 @@ static int find_or_make(struct ae__fds *fds, int number, struct ae__fd **out)
     return 0;
 }
 
-int ae__foreign_find(int number, struct ae__fd_ref *out)
-{
-    struct ae__runtime *rt = ae__runtime_self();
-    struct ae__fd *fd = NULL;
-
-    if (!rt) return -EINVAL;
-    if (number < 0) return -EBADF;
-    int now = ae__poll_now(number, AE_READABLE);
-    if (now < 0) return now; /* -EBADF: keep nonsense out of the table */
-    struct ae__fds *fds = ae__runtime_io(rt);
-    AE_ASSERT(fds != NULL);
-    ae__lock_acquire(&fds->foreign_lock);
-    int rc = find_or_make(fds, number, &fd);
-    if (rc == 0) {
-        out->generation = fd->generation;
-        atomic_store_explicit(&out->fd, fd, memory_order_relaxed);
-    }
-    ae__lock_release(&fds->foreign_lock);
-    return rc;
-}
-
 /* The object, if there is one; `take` removes it from the table. */
 static struct ae__fd *look_up(int number, bool take)
 {
@@ -85,6 +64,29 @@ static struct ae__fd *look_up(int number, bool take)
     }
     ae__lock_release(&fds->foreign_lock);
     return fd;
+}
+
+int ae__foreign_find(int number, struct ae__fd_ref *out)
+{
+    struct ae__runtime *rt = ae__runtime_self();
+    struct ae__fd *fd = NULL;
+
+    if (!rt) return -EINVAL;
+    if (number < 0) return -EBADF;
+    if (!look_up(number, false)) {
+        int now = ae__poll_now(number, AE_READABLE);
+        if (now < 0) return now; /* -EBADF: keep nonsense out of the table */
+    }
+    struct ae__fds *fds = ae__runtime_io(rt);
+    AE_ASSERT(fds != NULL);
+    ae__lock_acquire(&fds->foreign_lock);
+    int rc = find_or_make(fds, number, &fd);
+    if (rc == 0) {
+        out->generation = fd->generation;
+        atomic_store_explicit(&out->fd, fd, memory_order_relaxed);
+    }
+    ae__lock_release(&fds->foreign_lock);
+    return rc;
 }
 
 void ae__foreign_forget(int number)
