@@ -206,10 +206,6 @@ static ssize_t accept_one(ae_listener *listener, struct ae__op *op, ae_addr *pee
     for (;;) {
         if (peer) peer->length = sizeof peer->storage;
         ssize_t n = ae__io(op, AE__WAIT_ACCEPT);
-        if (n >= 0) {
-            atomic_store_explicit(&listener->short_logged, false, memory_order_relaxed);
-            return n;
-        }
         if (passes(n)) continue;
         if (!is_shortage(n)) return n;
         int rc = wait_out_shortage(listener, n);
@@ -234,24 +230,29 @@ static ssize_t accept_in_turn(ae_listener *listener, ae_addr *peer)
     return n;
 }
 
+/* A stream around the next connection. 0; -ENOMEM: that connection is lost. */
+static int accept_stream(ae_listener *listener, ae_stream **out, ae_addr *peer)
+{
+    ssize_t n = accept_in_turn(listener, peer);
+
+    if (n < 0) return (int)n;
+    int rc = ae__stream_open((int)n, ae__socket_flags_of(listener->family), out);
+    if (rc < 0) ae__socket_close((int)n);
+    return rc;
+}
+
 int ae_accept(ae_listener *listener, ae_stream **out, ae_addr *peer)
 {
+    int rc;
+
     AE_ASSERT(listener != NULL && out != NULL);
     AE_ASSERT(ae__in_task());
     atomic_fetch_add_explicit(&listener->users, 1, memory_order_relaxed);
-    int rc;
-    do {
-        ssize_t n = accept_in_turn(listener, peer);
-        rc = (int)n;
-        if (n < 0) break;
-        rc = ae__stream_open((int)n, ae__socket_flags_of(listener->family), out);
-        if (rc < 0) {
-            ae__socket_close((int)n);
-            rc = wait_out_shortage(listener, rc);
-        } else {
-            break;
-        }
-    } while (rc == 0);
+    while ((rc = accept_stream(listener, out, peer)) == -ENOMEM) {
+        rc = wait_out_shortage(listener, rc);
+        if (rc < 0) break;
+    }
+    if (rc == 0) atomic_store_explicit(&listener->short_logged, false, memory_order_relaxed);
     release(listener);
     return rc;
 }

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "io_test.h"
 
 /* ---- many connections, many acceptors ---- */
@@ -488,4 +489,58 @@ TEST(what_does_not_listen_is_not_adopted)
     close(fds[0]);
     close(fds[1]);
     EXPECT_EQ(ae_listener_adopt(-1, &listener), -EBADF);
+}
+
+/* ---- no memory ---- */
+
+TEST(without_memory_nothing_is_opened_or_taken_over)
+{
+    ae_listener *listener = NULL;
+    ae_stream *stream = NULL;
+    int fd = raw_listener(), fds[2];
+
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    int before = test_open_fds();
+    ae__mem_fail_after(1);
+    EXPECT_EQ(ae_listen("127.0.0.1:0", NULL, &listener), -ENOMEM);
+    ae__mem_fail_after(1);
+    EXPECT_EQ(ae_listener_adopt(fd, &listener), -ENOMEM);
+    ae__mem_fail_after(1);
+    EXPECT_EQ(ae_stream_adopt(fds[0], &stream), -ENOMEM);
+    ae__mem_fail_after(0);
+    EXPECT_TRUE(listener == NULL && stream == NULL);
+    EXPECT_EQ(test_open_fds(), before);
+    close(fd);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static int accept_without_memory(void *arg)
+{
+    char address[AE_ADDR_TEXT_MAX];
+    ae_listener *listener = listen_local(address, sizeof address);
+    ae_stream *lost, *client, *server = NULL;
+
+    (void)arg;
+    ae_log_set_sink(count_complaints, NULL);
+    REQUIRE(ae_connect(address, &lost) == 0);
+    REQUIRE(ae_connect(address, &client) == 0);
+    ae__mem_fail_after(1);
+    EXPECT_EQ(ae_accept(listener, &server, NULL), 0); /* the first one is dropped */
+    EXPECT_EQ(complaints, 1);
+    EXPECT_EQ(ae_write(client, "x", 1), 1);
+    char byte;
+    EXPECT_EQ(ae_read(server, &byte, 1), 1);
+    EXPECT_LE(ae_read(lost, &byte, 1), 0);
+    ae_close(lost);
+    ae_close(client);
+    ae_close(server);
+    ae_listener_close(listener);
+    ae_log_set_sink(NULL, NULL);
+    return 0;
+}
+
+TEST(accept_survives_running_out_of_memory)
+{
+    run_with(1, accept_without_memory, NULL);
 }
