@@ -15,9 +15,9 @@
  * B4  Thread records are reused, and freed with the pool only: whoever sends for a thread may
  *     touch its signal word late. An ending thread joins the one that ended before; the last is
  *     joined by destroy.
- * B5  A call's place in the queue is its caller's frame, so it needs no room: a full queue is waited
- *     for in the queue itself. Its state changes under the lock only; the caller takes the lock once
- *     more before it returns. */
+ * B5  A call's place in the queue is its caller's frame, so it needs no room: a full queue is
+ *     waited for in the queue itself. Its state changes under the lock only; the caller takes the
+ *     lock once more before it returns. */
 #include "blocking/pool.h"
 
 #include <errno.h>
