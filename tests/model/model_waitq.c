@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wait queues (Q1..Q4 of sched/wait.h) through the objects that use them: events, semaphores,
+ * channels and select, unmodified. The wait word here is a stand-in of the same protocol; what is
+ * checked is that no item and no permit is lost or doubled, and that a waker touches neither object
+ * nor frame once the woken one has gone on. */
+#include "model.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "aether/chan.h"
+#include "aether/sync.h"
+#include "arch/os.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sched/sched.h"
+#include "sync/chan.h"
+
+enum { ACTORS = MODEL_THREADS_MAX };
+
+static struct ae__thread threads[ACTORS];
+static struct ae__node nodes[ACTORS];
+static int results[ACTORS];
+
+/* ---- the environment ---- */
+
+#define STATE(word) ((word) & 0xff)
+#define SEQUENCE(word) ((uint32_t)((word) >> 32))
+
+static uint64_t pack(uint32_t sequence, uint16_t reason, bool cancellable, unsigned state)
+{
+    return (uint64_t)sequence << 32 | (uint64_t)reason << 16 |
+           (cancellable ? AE__WAIT_CANCELLABLE : 0) | state;
+}
+
+struct ae__actor *ae__actor_self(void)
+{
+    return &threads[model_self()].actor;
+}
+
+uint32_t ae__wait_begin(struct ae__actor *self, bool cancellable, enum ae__wait_kind kind,
+                        const void *object)
+{
+    uint64_t word = atomic_load(&self->wait);
+
+    (void)kind;
+    (void)object;
+    model_assert(STATE(word) == AE__WAIT_IDLE);
+    atomic_store(&self->wait, pack(SEQUENCE(word) + 1, 0, cancellable, AE__WAIT_ARMED));
+    return SEQUENCE(word) + 1;
+}
+
+static uint16_t end_wait(struct ae__actor *self)
+{
+    uint64_t word = atomic_load(&self->wait);
+
+    model_assert(STATE(word) == AE__WAIT_CLAIMED);
+    atomic_store(&self->wait, pack(SEQUENCE(word), 0, false, AE__WAIT_IDLE));
+    return (uint16_t)(word >> 16);
+}
+
+static bool has_token(void *arg)
+{
+    struct ae__thread *thread = arg;
+    return atomic_load(&thread->token) == 1;
+}
+
+uint16_t ae__wait_park(struct ae__actor *self)
+{
+    struct ae__thread *thread = ae__thread_of(self);
+    uint64_t word = atomic_load(&self->wait), parked = (word & ~UINT64_C(0xff)) | AE__WAIT_PARKED;
+
+    if (STATE(word) != AE__WAIT_ARMED ||
+        !atomic_compare_exchange_strong(&self->wait, &word, parked)) {
+        return end_wait(self);
+    }
+    /* W4: seq_cst, the canceller may have seen the word as it was before begin */
+    if ((word & AE__WAIT_CANCELLABLE) && (atomic_load(&self->node->cancelled) & AE__CANCELLED) &&
+        ae__wait_claim(self, SEQUENCE(word), AE__REASON_CANCEL) != AE__CLAIM_LOST) {
+        return end_wait(self);
+    }
+    while (atomic_exchange_explicit(&thread->token, 0, memory_order_acquire) == 0) {
+        model_block(has_token, thread, "park");
+    }
+    return end_wait(self);
+}
+
+uint16_t ae__wait_abort(struct ae__actor *self)
+{
+    uint64_t word = atomic_load(&self->wait);
+    uint64_t idle = pack(SEQUENCE(word), 0, false, AE__WAIT_IDLE);
+
+    if (STATE(word) == AE__WAIT_ARMED && atomic_compare_exchange_strong(&self->wait, &word, idle)) {
+        return AE__REASON_NONE;
+    }
+    return end_wait(self);
+}
+
+enum ae__claim ae__wait_claim(struct ae__actor *actor, uint32_t sequence, uint16_t reason)
+{
+    uint64_t word = atomic_load(&actor->wait);
+
+    while (SEQUENCE(word) == sequence &&
+           (STATE(word) == AE__WAIT_ARMED || STATE(word) == AE__WAIT_PARKED)) {
+        uint64_t claimed = pack(sequence, reason, word & AE__WAIT_CANCELLABLE, AE__WAIT_CLAIMED);
+        if (atomic_compare_exchange_strong(&actor->wait, &word, claimed)) {
+            return STATE(word) == AE__WAIT_ARMED ? AE__CLAIM_ARMED : AE__CLAIM_PARKED;
+        }
+    }
+    return AE__CLAIM_LOST;
+}
+
+void ae__ready_all(struct ae__wakes *wakes)
+{
+    struct ae__actor *next;
+
+    for (struct ae__actor *actor = wakes->head; actor; actor = next) {
+        next = actor->next;
+        atomic_store_explicit(&ae__thread_of(actor)->token, 1, memory_order_release);
+    }
+    ae__wakes_init(wakes);
+}
+
+void ae__lock_slow(struct ae__lock *lock)
+{
+    while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) != 0) {
+        model_spin();
+    }
+}
+
+void ae__charge(void)
+{
+}
+
+void ae__assert_failed(const char *condition, const char *file, int line)
+{
+    model_fail("assert: %s (%s:%d)", condition, file, line);
+}
+
+static void cancel(int thread)
+{
+    struct ae__actor *actor = &threads[thread].actor;
+    uint64_t word;
+    struct ae__wakes wakes;
+
+    atomic_fetch_or(&actor->node->cancelled, AE__CANCELLED); /* W4: first the flag */
+    word = atomic_fetch_add(&actor->wait, 0);
+    ae__wakes_init(&wakes);
+    if (word & AE__WAIT_CANCELLABLE &&
+        ae__wait_claim(actor, SEQUENCE(word), AE__REASON_CANCEL) == AE__CLAIM_PARKED) {
+        ae__wakes_push(&wakes, actor);
+    }
+    ae__ready_all(&wakes);
+}
+
+static void cancel_first(void *arg)
+{
+    (void)arg;
+    cancel(1);
+}
+
+static void reset(void)
+{
+    for (int i = 0; i < ACTORS; i++) {
+        threads[i] = (struct ae__thread){ .actor = { .kind = AE__ACTOR_THREAD } };
+        nodes[i] = (struct ae__node){ .kind = AE__NODE_THREAD };
+        threads[i].actor.node = &nodes[i];
+        results[i] = 1;
+        model_name(&threads[i].actor.wait, "wait word");
+        model_name(&threads[i].token, "token");
+    }
+}
+
+/* ---- an event that dies as soon as its waiter has seen it ---- */
+
+static ae_event event;
+
+static void wait_and_free(void *arg)
+{
+    (void)arg;
+    results[1] = ae_event_wait(&event);
+    model_free(&event, sizeof event);
+}
+
+static void set_event(void *arg)
+{
+    (void)arg;
+    ae_event_set(&event);
+}
+
+static void event_setup(void)
+{
+    reset();
+    model_revive(&event, sizeof event);
+    memset(&event, 0, sizeof event);
+    model_name(&event, "event");
+    model_thread(wait_and_free, NULL);
+    model_thread(set_event, NULL);
+}
+
+static void event_check(void)
+{
+    model_assert(results[1] == 0);
+}
+
+MODEL(event_free, "who was let go may free the event", event_setup, event_check, 4, 1)
+
+/* ---- a permit against a cancel ---- */
+
+static ae_sem sem;
+
+static void acquire_one(void *arg)
+{
+    (void)arg;
+    results[model_self()] = ae_sem_acquire(&sem, 1);
+}
+
+static void release_one(void *arg)
+{
+    (void)arg;
+    ae_sem_release(&sem, 1);
+}
+
+static void sem_setup(void)
+{
+    reset();
+    memset(&sem, 0, sizeof sem);
+    model_name(&sem, "semaphore");
+    model_thread(acquire_one, NULL);
+    model_thread(release_one, NULL);
+    model_thread(cancel_first, NULL);
+}
+
+static void sem_check(void)
+{
+    model_assert(results[1] == 0 || results[1] == -ECANCELED);
+    model_assert(ae_sem_available(&sem) == (results[1] == 0 ? 0 : 1));
+}
+
+MODEL(sem_cancel, "a permit is with one or back in the semaphore", sem_setup, sem_check, 3, 1)
+
+static void acquire_two(void *arg)
+{
+    (void)arg;
+    results[1] = ae_sem_acquire(&sem, 2);
+}
+
+static void sem_head_setup(void)
+{
+    reset();
+    ae_sem_init(&sem, 1);
+    model_name(&sem, "semaphore");
+    model_thread(acquire_two, NULL); /* can only be cancelled */
+    model_thread(acquire_one, NULL); /* must be served, whoever came first */
+    model_thread(cancel_first, NULL);
+}
+
+static void sem_head_check(void)
+{
+    model_assert(results[1] == -ECANCELED);
+    model_assert(results[2] == 0);
+}
+
+MODEL(sem_head, "a cancelled head lets those behind it go on", sem_head_setup, sem_head_check, 3, 1)
+
+/* ---- channels ---- */
+
+static union {
+    struct ae_chan chan;
+    unsigned char memory[sizeof(struct ae_chan) + sizeof(uint64_t)];
+} boxes[2];
+static uint64_t items[ACTORS];
+
+static ae_chan *box(int i)
+{
+    return &boxes[i].chan;
+}
+
+static void chan_reset(size_t capacity)
+{
+    reset();
+    for (int i = 0; i < 2; i++) {
+        model_revive(&boxes[i], sizeof boxes[i]);
+        memset(&boxes[i], 0, sizeof boxes[i]);
+        box(i)->item_bytes = sizeof(uint64_t);
+        box(i)->capacity = capacity;
+    }
+    for (int i = 0; i < ACTORS; i++) {
+        items[i] = 0;
+    }
+    model_name(box(0), "channel 0");
+    model_name(box(1), "channel 1");
+}
+
+static void recv_first(void *arg)
+{
+    (void)arg;
+    results[model_self()] = ae_recv(box(0), &items[model_self()]);
+}
+
+static void send_first(void *arg)
+{
+    uint64_t value = 7;
+
+    (void)arg;
+    results[model_self()] = ae_send(box(0), &value);
+}
+
+static void chan_cancel_setup(void)
+{
+    chan_reset(1);
+    model_thread(recv_first, NULL);
+    model_thread(send_first, NULL);
+    model_thread(cancel_first, NULL);
+}
+
+static void chan_cancel_check(void)
+{
+    model_assert(results[2] == 0);
+    model_assert(results[1] == 0 || results[1] == -ECANCELED);
+    model_assert(items[1] == (results[1] == 0 ? 7 : 0));
+    model_assert(box(0)->length == (results[1] == 0 ? 0 : 1));
+}
+
+MODEL(chan_cancel, "an item is received or still there", chan_cancel_setup, chan_cancel_check, 3, 1)
+
+static void recv_and_free(void *arg)
+{
+    (void)arg;
+    results[1] = ae_recv(box(0), &items[1]);
+    model_free(&boxes[0], sizeof boxes[0]);
+}
+
+static void chan_free_setup(void)
+{
+    chan_reset(1);
+    model_thread(recv_and_free, NULL);
+    model_thread(send_first, NULL);
+}
+
+static void chan_free_check(void)
+{
+    model_assert(results[1] == 0 && items[1] == 7);
+}
+
+MODEL(chan_free, "who received the last item may free the channel", chan_free_setup,
+      chan_free_check, 4, 1)
+
+static void close_first(void *arg)
+{
+    (void)arg;
+    ae_chan_close(box(0));
+}
+
+static void chan_close_setup(void)
+{
+    chan_reset(0);
+    model_thread(recv_first, NULL);
+    model_thread(send_first, NULL);
+    model_thread(close_first, NULL);
+}
+
+static void chan_close_check(void)
+{
+    model_assert(results[1] == results[2]);
+    model_assert(results[1] == 0 || results[1] == -EPIPE);
+    model_assert(items[1] == (results[1] == 0 ? 7 : 0));
+}
+
+MODEL(chan_close, "a rendezvous happens for both or for neither", chan_close_setup,
+      chan_close_check, 3, 1)
+
+/* ---- select ---- */
+
+static void recv_either(void *arg)
+{
+    uint64_t got = 0;
+    ae_case cases[] = { { .op = AE_CASE_RECV, .chan = box(0), .item = &got },
+                        { .op = AE_CASE_RECV, .chan = box(1), .item = &got } };
+
+    (void)arg;
+    results[1] = ae_select_ordered(cases, 2);
+    items[1] = got;
+}
+
+static void send_to(void *arg)
+{
+    uint64_t value = 7 + (uint64_t)(intptr_t)arg;
+    results[model_self()] = ae_send(box((int)(intptr_t)arg), &value);
+}
+
+static void select_setup(void)
+{
+    chan_reset(1);
+    model_thread(recv_either, NULL);
+    model_thread(send_to, (void *)0);
+    model_thread(send_to, (void *)1);
+}
+
+static void select_check(void)
+{
+    model_assert(results[1] == 0 || results[1] == 1);
+    model_assert(items[1] == 7 + (uint64_t)results[1]);
+    model_assert(box(0)->length + box(1)->length == 1);
+    model_assert(box(results[1])->length == 0);
+}
+
+MODEL(select_one, "exactly one of two ready cases is done", select_setup, select_check, 3, 0)
+
+/* Both can both send and receive, on two rendezvous channels, from opposite ends. */
+static void cross(void *arg)
+{
+    int self = model_self(), out = (int)(intptr_t)arg;
+    uint64_t given = (uint64_t)self, got = 0;
+    ae_case cases[] = { { .op = AE_CASE_SEND, .chan = box(out), .item = &given },
+                        { .op = AE_CASE_RECV, .chan = box(1 - out), .item = &got } };
+
+    results[self] = ae_select_ordered(cases, 2);
+    items[self] = got;
+}
+
+static void cross_setup(void)
+{
+    chan_reset(0);
+    model_thread(cross, (void *)0);
+    model_thread(cross, (void *)1);
+}
+
+static void cross_check(void)
+{
+    model_assert(results[1] + results[2] == 1); /* one sent, the other received */
+    model_assert(items[1] == (results[1] == 1 ? 2 : 0));
+    model_assert(items[2] == (results[2] == 1 ? 1 : 0));
+}
+
+MODEL(select_cross, "two selects that cross meet", cross_setup, cross_check, 3, 0)
+
+/* ---- what select could wait for besides, not used here ---- */
+
+int64_t ae__os_now(void)
+{
+    return 0;
+}
+
+struct ae__runtime *ae__runtime_self(void)
+{
+    return NULL;
+}
+
+bool ae__in_task(void)
+{
+    return false;
+}
+
+void ae__timer_arm(struct ae__runtime *rt, struct ae__timer *timer, int64_t when_ns,
+                   void (*fire)(struct ae__timer *, struct ae__wakes *))
+{
+    (void)rt;
+    (void)timer;
+    (void)when_ns;
+    (void)fire;
+}
+
+void ae__timer_disarm(struct ae__timer *timer)
+{
+    (void)timer;
+}
+
+bool ae__wait_wake(struct ae__actor *actor, uint32_t sequence, uint16_t reason,
+                   struct ae__wakes *wakes)
+{
+    enum ae__claim claim = ae__wait_claim(actor, sequence, reason);
+
+    if (claim == AE__CLAIM_PARKED) ae__wakes_push(wakes, actor);
+    return claim != AE__CLAIM_LOST;
+}
+
+struct ae__task *ae__task_from_handle(const ae_task *handle)
+{
+    (void)handle;
+    return NULL;
+}
+
+bool ae__task_watch(struct ae__task *task, struct ae__waiter *waiter)
+{
+    (void)task;
+    (void)waiter;
+    return false;
+}
+
+void ae__task_unwatch(struct ae__task *task, struct ae__waiter *waiter)
+{
+    (void)task;
+    (void)waiter;
+}
+
+const struct ae__parts ae__parts;
+
+void *ae__mem_alloc(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+void ae__mem_free(void *ptr)
+{
+    (void)ptr;
+}
