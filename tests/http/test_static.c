@@ -2,8 +2,8 @@
 /* The pure parts of the static file handler: preconditions (each combination against an oracle
  * written as RFC 9110 §13.2.2 reads), ranges, dates, paths, types. What needs a socket is in
  * tests/e2e/serve.py. */
-#include "conditional.h"
-#include "files.h"
+#include "../../http/conditional.h"
+#include "../../http/files.h"
 #include "test.h"
 
 #include <stdio.h>
