@@ -53,7 +53,8 @@ TEST(each_head_of_the_corpus_gets_its_answer)
         struct h1_head head;
         ssize_t rc = parse(&head, c->wire, c->size);
 
-        if (rc != wanted(c)) test_fail(__FILE__, __LINE__, "%zd for: %s: %s", rc, c->source, c->wire);
+        if (rc != wanted(c))
+            test_fail(__FILE__, __LINE__, "%zd for: %s: %s", rc, c->source, c->wire);
         if (rc < 0 && !head.reason) test_fail(__FILE__, __LINE__, "no reason for: %s", c->source);
         if (rc <= 0) continue;
         if (head.minor != c->minor || head.framing != c->framing ||
@@ -214,8 +215,8 @@ TEST(the_word_wise_check_of_values_agrees_with_the_grammar)
 /* Random damage to good heads: no crash, no answer that a cut changes. */
 TEST(damaged_heads_never_depend_on_a_cut)
 {
-    static const char base[] = "POST /path/x?q=1 HTTP/1.1\r\nHost: example\r\nContent-Length: 12\r\n"
-                               "Connection: keep-alive\r\nAccept: text/html\r\n\r\n";
+    static const char base[] = "POST /path/x?q=1 HTTP/1.1\r\nHost: example\r\n"
+                               "Content-Length: 12\r\nConnection: keep-alive\r\n\r\n";
     static const char alphabet[] = "\r\n \t:;,/\x00\x7f" "aA0-";
     uint32_t seed = 12345;
 
@@ -228,7 +229,8 @@ TEST(damaged_heads_never_depend_on_a_cut)
         memcpy(wire, base, sizeof(base));
         for (int k = 0; k < 2; k++) {
             seed = seed * 1664525 + 1013904223;
-            wire[(seed >> 8) % (sizeof(base) - 1)] = alphabet[(seed >> 24) % (sizeof(alphabet) - 1)];
+            size_t place = (seed >> 8) % (sizeof(base) - 1);
+            wire[place] = alphabet[(seed >> 24) % (sizeof(alphabet) - 1)];
         }
         cut = (seed >> 4) % (sizeof(base) - 1);
         whole = ae__h1_head_parse(&head, &limits, wire, sizeof(base) - 1);

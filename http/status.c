@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Status codes and their reason phrases (RFC 9110 §15, and the registry). */
+#include "request.h"
+
+static const struct {
+    int code;
+    const char *text;
+} phrases[] = {
+    { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" },
+    { 203, "Non-Authoritative Information" }, { 204, "No Content" }, { 205, "Reset Content" },
+    { 206, "Partial Content" }, { 300, "Multiple Choices" }, { 301, "Moved Permanently" },
+    { 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" },
+    { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" },
+    { 401, "Unauthorized" }, { 402, "Payment Required" }, { 403, "Forbidden" },
+    { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
+    { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" },
+    { 411, "Length Required" }, { 412, "Precondition Failed" }, { 413, "Content Too Large" },
+    { 414, "URI Too Long" }, { 415, "Unsupported Media Type" }, { 416, "Range Not Satisfiable" },
+    { 417, "Expectation Failed" }, { 418, "I'm a teapot" }, { 421, "Misdirected Request" },
+    { 422, "Unprocessable Content" }, { 423, "Locked" }, { 424, "Failed Dependency" },
+    { 425, "Too Early" }, { 426, "Upgrade Required" }, { 428, "Precondition Required" },
+    { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
+    { 451, "Unavailable For Legal Reasons" }, { 500, "Internal Server Error" },
+    { 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
+    { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
+    { 507, "Insufficient Storage" }, { 511, "Network Authentication Required" },
+};
+
+const char *ae__http_status_text(int status)
+{
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
+        if (phrases[i].code == status) return phrases[i].text;
+    }
+    return "";
+}
