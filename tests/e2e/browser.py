@@ -40,7 +40,8 @@ class Browser:
         self.process = subprocess.Popen(
             [program] + FLAGS + ["--user-data-dir=" + self.profile, "about:blank"],
             preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": self.profile})
         os.close(to_read)
         os.close(from_write)
         self.to, self.source = to_write, from_read
