@@ -205,7 +205,7 @@ static void take_over(struct exchange *x, struct conn *c)
     x->c = c;
     x->begin = 0;
     x->out_size = 0;
-    x->linger = false;
+    x->linger = x->more = false;
     if (c->kept) {
         x->in = c->kept;
         x->room = c->kept_room;
@@ -250,8 +250,9 @@ static enum next serve(struct exchange *x)
         if (n <= 0) return at_end(x);
         ae__http_count(&x->c->counters.bytes_in, (uint64_t)n);
         x->end += (size_t)n;
+        x->more = (size_t)n == room;
         if (worth_parsing(x, old)) next = ae__h1_requests(x);
-        if (next == NEXT_MORE && (size_t)n < room) next = NEXT_PARK;
+        if (next == NEXT_MORE && !x->more) next = NEXT_PARK;
     }
     return next;
 }

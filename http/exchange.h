@@ -18,6 +18,7 @@ struct exchange {
     /* received: in[begin..end) is not consumed yet. `in` is `in_local`, or on the heap */
     char *in;
     size_t room, begin, end;
+    bool more;      /* the last read filled its room: there may be more in the socket */
     size_t body_at; /* where the body's bytes may be received, behind the head's strings */
 
     /* of the request under way */

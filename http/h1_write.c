@@ -105,6 +105,15 @@ static char *add_connection(const struct exchange *x, char *at)
     return at;
 }
 
+/* When the server ends, the last request that has arrived gets the "close", not one before it in
+ * the same pipeline: what is behind a "close" is never answered. */
+static bool drains(const struct exchange *x)
+{
+    bool more_arrived = x->body_ended && (x->begin < x->end || x->more);
+
+    return atomic_load_explicit(&x->c->server->draining, memory_order_relaxed) && !more_arrived;
+}
+
 /* Will the connection end behind this response? Said in it, so that the client need not guess. */
 static void decide_close(struct exchange *x, int64_t length)
 {
@@ -112,7 +121,7 @@ static void decide_close(struct exchange *x, int64_t length)
     bool framed = length >= 0 || x->head.minor >= 1 || ae__http_status_bodyless(x->h.status);
 
     if (!x->head.keep_alive || !framed || x->want_100) x->close = true;
-    if (atomic_load_explicit(&x->c->server->draining, memory_order_relaxed)) x->close = true;
+    if (drains(x)) x->close = true;
     if (opts->requests_max && x->c->requests >= opts->requests_max) x->close = true;
     if (x->h.read_error && x->h.read_error != -EMSGSIZE) x->close = true;
     if (!x->body_ended && x->head.framing == H1_LENGTH && x->body_left > opts->discard_bytes)

@@ -327,6 +327,28 @@ TEST(a_request_under_way_is_answered_when_the_server_ends)
     EXPECT_EQ(site.result, 0);
 }
 
+TEST(a_pipeline_that_has_arrived_is_answered_to_its_end_when_the_server_ends)
+{
+    struct site site;
+    pthread_t stopper;
+    char buf[4096];
+    int fd;
+
+    begin(&site, NULL);
+    fd = dial(&site);
+    say(fd, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" GET GET GET GET);
+    while (sleepers == 0)
+        usleep(1000);
+    REQUIRE(pthread_create(&stopper, NULL, stop_site, &site) == 0);
+    for (int i = 0; i < 5; i++) {
+        EXPECT_EQ(hear(fd, buf, sizeof(buf)), 200);
+        EXPECT_EQ(strstr(buf, "Connection: close\r\n") != NULL, i == 4);
+    }
+    close(fd);
+    pthread_join(stopper, NULL);
+    EXPECT_EQ(site.result, 0);
+}
+
 TEST(connections_in_the_accept_queue_are_answered_when_the_server_ends)
 {
     struct site site;
@@ -420,6 +442,47 @@ TEST(under_load_no_request_goes_without_its_response)
     for (size_t i = 0; i < 16; i++)
         pthread_join(clients[i], NULL);
     EXPECT_GT(load_requests, 16);
+    EXPECT_EQ(load_broken, 0);
+}
+
+/* A connection of its own for each request, until the port is closed. */
+static void *load_anew(void *arg)
+{
+    const struct site *site = arg;
+    struct sockaddr_in addr = { .sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)site->port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    char buf[4096];
+    bool open = true;
+
+    while (open) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        open = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+        if (open) {
+            bool sent = send(fd, GET, sizeof(GET) - 1, MSG_NOSIGNAL) == sizeof(GET) - 1;
+
+            if (!sent || hear(fd, buf, sizeof(buf)) != 200) load_broken++;
+            load_requests++;
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+TEST(a_connection_that_was_made_is_answered_or_was_never_made)
+{
+    struct site site;
+    pthread_t clients[8];
+
+    begin(&site, NULL);
+    for (size_t i = 0; i < 8; i++)
+        REQUIRE(pthread_create(&clients[i], NULL, load_anew, &site) == 0);
+    usleep(200000);
+    EXPECT_EQ(site_stop(&site), 0);
+    for (size_t i = 0; i < 8; i++)
+        pthread_join(clients[i], NULL);
+    EXPECT_GT(load_requests, 8);
     EXPECT_EQ(load_broken, 0);
 }
 
