@@ -153,13 +153,13 @@ static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct a
 
     AE_ASSERT(deadline_ns >= 0);
     int n = wait_events(driver, events, rest_until(deadline_ns));
-    ae__count(&driver->polls, 1);
-    ae__count(&driver->syscalls, 1);
+    ae__driver_count(&driver->polls, 1);
+    ae__driver_count(&driver->syscalls, 1);
     if (n <= 0) {
         AE_ASSERT(n == 0 || errno == EINTR);
         return;
     }
-    ae__count(&driver->events, (uint64_t)n);
+    ae__driver_count(&driver->events, (uint64_t)n);
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 == WAKE_NAME) continue;
         ae__fd_event(driver->fds, events[i].data.u64, events[i].events, wakes);

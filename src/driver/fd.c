@@ -186,7 +186,7 @@ static void close_number(struct ae__fd *fd)
     } else if (fd->registered) {
         ae__epoll_remove(fd->home, fd);
     }
-    ae__count_syscall(NULL, fd->fds);
+    ae__driver_count_syscall(NULL, fd->fds);
     free_object(fd);
 }
 
@@ -356,7 +356,7 @@ static int check_sides(struct ae__fd *fd, unsigned sides)
     if (fd->flags & AE__FD_FOREIGN) maybe = sides; /* others may have read it */
     if (maybe == 0) return 0;
     if (fd->registered || fd->flags & AE__FD_FOREIGN) {
-        ae__count_syscall(NULL, fd->fds);
+        ae__driver_count_syscall(NULL, fd->fds);
         int rc = ae__poll_now(fd->number, maybe);
         if (rc != 0) return rc;
     }
@@ -373,7 +373,7 @@ static int register_fd(struct ae__fd *fd, struct ae__driver *driver)
 
     if (fd->registered && !(fd->flags & AE__FD_FOREIGN)) return 0;
     if (!fd->home) fd->home = driver && driver->fds == fd->fds ? driver : fd->fds->first_driver;
-    ae__count_syscall(driver, fd->fds);
+    ae__driver_count_syscall(driver, fd->fds);
     rc = fd->registered ? ae__epoll_again(fd->home, fd) : ae__epoll_add(fd->home, fd);
     fd->registered = rc == 0;
     return rc;

@@ -135,7 +135,7 @@ ssize_t ae__epoll_try(struct ae__driver *driver, struct ae__op *op)
     int number = ae__fd_use_begin(op->fd, op->generation, side, &edges);
     if (number < 0) return number;
     do {
-        ae__count_syscall(driver, op->fd->fds);
+        ae__driver_count_syscall(driver, op->fd->fds);
         n = attempt(op, number, &left);
     } while (n == -EINTR);
     if (n == AE__WOULD_BLOCK) left = AE__FD_LEFT_EMPTY;
