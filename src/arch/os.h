@@ -23,6 +23,8 @@ int ae__os_thread_start(ae__os_thread *out, const char *name, void (*fn)(void *)
 void ae__os_thread_join(ae__os_thread thread);
 void ae__os_thread_detach(ae__os_thread thread);
 void ae__os_thread_yield(void);
+/* Tests: starting the n-th thread from now and all later ones fails (0 = none does). */
+void ae__os_thread_fail_after(long n);
 uint64_t ae__os_thread_id(void); /* of the kernel */
 
 /* Sleep while *word == expected, at most until deadline_ns (INT64_MAX: no end). May return early. */
@@ -38,13 +40,10 @@ bool ae__os_guard(void *base, size_t bytes, bool by_protect); /* touching it fau
 bool ae__os_guard_works(void);   /* guards that cost no mapping are to be had (tested, not asked) */
 size_t ae__os_maps_max(void);    /* mappings a process may have */
 
-/* Signals. */
-struct ae__os_signals {
-    uint64_t opaque[48];
-};
-/* SIGINT and SIGTERM call on_signal (in a handler) until restore; the second one kills. */
-void ae__os_signals_take(struct ae__os_signals *saved, void (*on_signal)(void));
-void ae__os_signals_restore(struct ae__os_signals *saved);
+/* SIGINT and SIGTERM call on_signal(context), in a handler, until restore; the second one kills the
+ * process. One taker at a time: false if there is one already. */
+bool ae__os_signals_take(void (*on_signal)(void *context), void *context);
+void ae__os_signals_restore(void);
 /* Faults call this (in a handler on an alternate stack); false: not ours, the old action follows. */
 void ae__os_faults_take(bool (*on_fault)(uintptr_t address, uintptr_t sp));
 void ae__os_fault_stack_set(void);   /* this thread gets an alternate signal stack */

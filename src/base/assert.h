@@ -10,7 +10,7 @@
     (AE_LIKELY(condition) ? (void)0 : ae__assert_failed(#condition, __FILE__, __LINE__))
 
 /* Debug builds only: what costs more than a predictable branch. */
-#ifdef AE_DEBUG
+#if defined(AE_DEBUG) && AE_DEBUG
 #define AE_DEBUG_ASSERT(condition) AE_ASSERT(condition)
 #else
 #define AE_DEBUG_ASSERT(condition) ((void)sizeof(condition))

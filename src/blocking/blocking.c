@@ -20,7 +20,7 @@ int ae_blocking(ae_fn *fn, void *arg)
 
 ae_task *ae_spawn_blocking(ae_fn *fn, void *arg)
 {
-    struct ae__runtime *rt = ae__runtime_self();
+    struct ae_runtime *rt = ae__runtime_self();
 
     AE_ASSERT(fn);
     AE_ASSERT(rt); /* a plain thread needs an open scope that belongs to a runtime */

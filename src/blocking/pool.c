@@ -42,7 +42,7 @@ struct pool_thread {
 
 struct ae__pool {
     /* set at creation */
-    struct ae__runtime *rt;
+    struct ae_runtime *rt;
     uint32_t threads_max, queue_max;
     int64_t keep_alive_ns;
     bool spins;
@@ -301,10 +301,9 @@ static void run_task(struct pool_thread *t, struct ae__task *task)
 {
     struct ae__actor *actor = &t->base.actor;
 
-    actor->node = &task->node;
+    ae__task_lend(task, actor);
     int status = task->fn(task->arg);
-    AE_ASSERT(actor->node == &task->node); /* every scope it opened is closed */
-    actor->node = &t->base.node;
+    ae__task_unlend(task, actor, &t->base.node);
     ae__task_complete(task, status);
 }
 
@@ -313,9 +312,9 @@ static void run_call(struct pool_thread *t, struct ae__call *call)
     struct ae__pool *pool = t->pool;
     struct ae__wakes wakes;
 
-    ae__scope_lend(&call->scope, &t->base.actor);
+    ae__scope_lend(&call->scope, call->caller, &t->base.actor);
     int status = call->fn(call->arg);
-    ae__scope_unlend(&call->scope, &t->base.actor);
+    ae__scope_unlend(&call->scope, &t->base.actor, &t->base.node);
     ae__wakes_init(&wakes);
     ae__lock_acquire(&pool->lock);
     call->status = status;
@@ -393,7 +392,7 @@ static void thread_main(void *arg)
 
 /* ---- the runtime's side ---- */
 
-int ae__pool_create(struct ae__runtime *rt, struct ae__pool **out)
+int ae__pool_create(struct ae_runtime *rt, struct ae__pool **out)
 {
     const ae_config *config = ae__runtime_config(rt);
     struct ae__pool *pool = ae__mem_zalloc(sizeof *pool);

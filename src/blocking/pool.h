@@ -33,7 +33,7 @@ static inline struct ae__job *ae__job_of_task(struct ae__task *task)
     return (struct ae__job *)(void *)&task->timer;
 }
 
-int ae__pool_create(struct ae__runtime *rt, struct ae__pool **out);
+int ae__pool_create(struct ae_runtime *rt, struct ae__pool **out);
 void ae__pool_stop(struct ae__pool *pool);    /* running and queued jobs are waited for */
 void ae__pool_destroy(struct ae__pool *pool); /* after stop */
 void ae__pool_stats(struct ae__pool *pool, struct ae__pool_stats *out);

@@ -27,7 +27,7 @@ enum { EVENTS_MAX = 256 };
 /* ---- create and destroy ---- */
 
 /* The tables of the runtime come and go with its drivers. */
-static struct ae__fds *join_tables(struct ae__runtime *rt, struct ae__driver *driver)
+static struct ae__fds *join_tables(struct ae_runtime *rt, struct ae__driver *driver)
 {
     struct ae__fds *fds = ae__runtime_io(rt);
 
@@ -62,7 +62,7 @@ static void destroy(struct ae__driver *driver)
     ae__mem_free(driver);
 }
 
-static int create(struct ae__runtime *rt, unsigned slot, struct ae__driver **out)
+static int create(struct ae_runtime *rt, unsigned slot, struct ae__driver **out)
 {
     struct ae__driver *driver = ae__mem_aligned(AE_CACHE_LINE, sizeof *driver);
 

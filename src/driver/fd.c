@@ -169,7 +169,7 @@ int ae__fd_open_in(struct ae__fds *fds, int number, unsigned flags, struct ae__f
     return 0;
 }
 
-int ae__fd_open(struct ae__runtime *rt, int number, unsigned flags, struct ae__fd_ref *ref)
+int ae__fd_open(struct ae_runtime *rt, int number, unsigned flags, struct ae__fd_ref *ref)
 {
     struct ae__fds *fds = ae__runtime_io(rt);
 

@@ -63,7 +63,7 @@ struct ae__fds *ae__fds_create(void);
 void ae__fds_destroy(struct ae__fds *fds);
 int ae__fd_open_in(struct ae__fds *fds, int number, unsigned flags, struct ae__fd_ref *ref,
                    struct ae__fd **out);
-int ae__fd_open(struct ae__runtime *rt, int number, unsigned flags, struct ae__fd_ref *ref);
+int ae__fd_open(struct ae_runtime *rt, int number, unsigned flags, struct ae__fd_ref *ref);
 void ae__fd_close(struct ae__fd *fd);
 
 /* A system call on `fd` begins: its number, AE__WOULD_BLOCK (that side is known to be not ready) or

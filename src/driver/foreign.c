@@ -51,7 +51,7 @@ static int find_or_make(struct ae__fds *fds, int number, struct ae__fd **out)
 /* The object, if there is one; `take` removes it from the table. */
 static struct ae__fd *look_up(int number, bool take)
 {
-    struct ae__runtime *rt = ae__runtime_self();
+    struct ae_runtime *rt = ae__runtime_self();
     struct ae__fd *fd = NULL;
 
     if (!rt || number < 0) return NULL;
@@ -68,7 +68,7 @@ static struct ae__fd *look_up(int number, bool take)
 
 int ae__foreign_find(int number, struct ae__fd_ref *out)
 {
-    struct ae__runtime *rt = ae__runtime_self();
+    struct ae_runtime *rt = ae__runtime_self();
     struct ae__fd *fd = NULL;
 
     if (!rt) return -EINVAL;

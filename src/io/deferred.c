@@ -48,7 +48,7 @@ static int arm_fd(struct ae__task *task, uint32_t sequence, struct ae__op *op, u
 /* op NULL: time alone. */
 static int start_later(const struct start *start, struct ae__op *op)
 {
-    struct ae__runtime *rt = ae__runtime_self();
+    struct ae_runtime *rt = ae__runtime_self();
     enum ae__wait_kind kind = op ? AE__WAIT_FD : AE__WAIT_SLEEP;
 
     AE_ASSERT(start->fn != NULL);

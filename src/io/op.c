@@ -56,7 +56,7 @@ int ae__socket_use(struct ae__socket *socket, struct ae__op *op)
     struct ae__fd *fd = atomic_load_explicit(&socket->ref.fd, memory_order_acquire);
 
     if (AE_UNLIKELY(!fd)) {
-        struct ae__runtime *rt = ae__runtime_self();
+        struct ae_runtime *rt = ae__runtime_self();
         if (!rt) return -EINVAL;
         int rc = ae__io_ops()->fd_open(rt, socket->number, socket->flags, &socket->ref);
         if (rc < 0) return rc;

@@ -73,7 +73,7 @@ struct ae__driver_ops {
     const char *name;
 
     /* One per worker slot, made by ae_runtime_create, in order. 0 or an errno value (negative). */
-    int (*create)(struct ae__runtime *rt, unsigned slot, struct ae__driver **out);
+    int (*create)(struct ae_runtime *rt, unsigned slot, struct ae__driver **out);
     void (*destroy)(struct ae__driver *driver); /* all of a runtime, after its last task */
 
     /* Attempt without waiting: the result, or AE__WOULD_BLOCK. -ECANCELED: it was closed. */
@@ -91,7 +91,7 @@ struct ae__driver_ops {
     /* Descriptors. open: a non-blocking one gets its object, named by `ref`. 0 or -ENOMEM.
      * close: waiters are claimed with AE__REASON_CLOSED, then the descriptor is closed, at once or
      * by the system call that still uses it. The ref is not touched any more. */
-    int (*fd_open)(struct ae__runtime *rt, int number, unsigned flags, struct ae__fd_ref *ref);
+    int (*fd_open)(struct ae_runtime *rt, int number, unsigned flags, struct ae__fd_ref *ref);
     void (*fd_close)(struct ae__fd *fd);
 
     /* Push what was gathered to the kernel (io_uring: submit). */
@@ -113,12 +113,12 @@ struct ae__pool_stats {
 };
 struct ae__parts {
     const struct ae__driver_ops *driver;
-    int (*pool_create)(struct ae__runtime *rt, struct ae__pool **out);
+    int (*pool_create)(struct ae_runtime *rt, struct ae__pool **out);
     void (*pool_stop)(struct ae__pool *pool);    /* no new jobs; running ones are waited for */
     void (*pool_destroy)(struct ae__pool *pool); /* after stop; threads are joined */
     void (*pool_stats)(struct ae__pool *pool, struct ae__pool_stats *out);
-    void (*io_start)(struct ae__runtime *rt);    /* tables of the I/O layer; may be NULL */
-    void (*io_stop)(struct ae__runtime *rt);
+    void (*io_start)(struct ae_runtime *rt);    /* tables of the I/O layer; may be NULL */
+    void (*io_stop)(struct ae_runtime *rt);
     int (*fd_watch)(int fd, unsigned events, struct ae__actor *actor, uint32_t sequence,
                     uint16_t reason);
     void (*fd_unwatch)(int fd, struct ae__actor *actor, uint32_t sequence);

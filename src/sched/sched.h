@@ -35,12 +35,12 @@ bool ae__in_task(void);
 /* runtime.c */
 
 /* The runtime of the caller: of its worker, pool thread or innermost scope; NULL: none. */
-struct ae__runtime *ae__runtime_self(void);
-const struct ae__driver_ops *ae__runtime_driver_ops(const struct ae__runtime *rt);
-struct ae__pool *ae__runtime_pool(const struct ae__runtime *rt);
-const ae_config *ae__runtime_config(const struct ae__runtime *rt); /* defaults filled in */
-void *ae__runtime_io(const struct ae__runtime *rt);     /* the I/O layer's own tables */
-void ae__runtime_set_io(struct ae__runtime *rt, void *io);
+struct ae_runtime *ae__runtime_self(void);
+const struct ae__driver_ops *ae__runtime_driver_ops(const struct ae_runtime *rt);
+struct ae__pool *ae__runtime_pool(const struct ae_runtime *rt);
+const ae_config *ae__runtime_config(const struct ae_runtime *rt); /* defaults filled in */
+void *ae__runtime_io(const struct ae_runtime *rt);     /* the I/O layer's own tables */
+void ae__runtime_set_io(struct ae_runtime *rt, void *io);
 
 /* spawn.c: control blocks for tasks that are no ordinary ones. */
 
@@ -68,9 +68,13 @@ void ae__task_defer_commit(struct ae__task *task);
 bool ae__task_watch(struct ae__task *task, struct ae__waiter *waiter);
 void ae__task_unwatch(struct ae__task *task, struct ae__waiter *waiter);
 
-/* scope.c: open and close a scope whose owner is another actor than the one that opens it: a pool
- * job runs in the caller's innermost scope. */
-void ae__scope_lend(struct ae__scope *scope, struct ae__actor *borrower);
-void ae__scope_unlend(struct ae__scope *scope, struct ae__actor *borrower);
+/* A pool job runs in its caller's innermost scope: a scope whose owner is the pool thread's actor,
+ * inside the node of the caller, who waits meanwhile. before: the borrower's own base node. */
+void ae__scope_lend(struct ae__scope *scope, struct ae__actor *caller, struct ae__actor *borrower);
+void ae__scope_unlend(struct ae__scope *scope, struct ae__actor *borrower,
+                      struct ae__node *before);
+/* The same for a task of its own (AE__TASK_BLOCKING): cancels of it reach the runner's waits. */
+void ae__task_lend(struct ae__task *task, struct ae__actor *runner);
+void ae__task_unlend(struct ae__task *task, struct ae__actor *runner, struct ae__node *before);
 
 #endif

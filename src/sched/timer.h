@@ -9,11 +9,11 @@
 
 #include "sched/wait.h"
 
-struct ae__runtime;
+struct ae_runtime;
 
 /* From a worker of rt: its own wheel; from any other thread: the first worker's. when_ns in the past
  * fires at the next look. The timer must not be armed. Never suspends. */
-void ae__timer_arm(struct ae__runtime *rt, struct ae__timer *timer, int64_t when_ns,
+void ae__timer_arm(struct ae_runtime *rt, struct ae__timer *timer, int64_t when_ns,
                    void (*fire)(struct ae__timer *, struct ae__wakes *));
 
 /* Idempotent; the timer must have been armed once. */

@@ -16,7 +16,8 @@
  * W3  A waker keeps the object's lock from finding the waiter until the claim is done, and touches
  *     neither waiter nor object after ae__ready: their memory may be gone.
  * W4  A cancel sets the node's flag before it tries to claim; a sleeper looks at the flag after it
- *     became PARKED. Both are sequentially consistent read-modify-writes, so one sees the other. */
+ *     became ARMED. Both writes are sequentially consistent read-modify-writes, so one sees the
+ *     other: the sleeper claims itself, or the cancel does. */
 #ifndef AE_SCHED_WAIT_H
 #define AE_SCHED_WAIT_H
 

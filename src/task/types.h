@@ -22,13 +22,14 @@
 #include "base/list.h"
 #include "task/lock.h"
 
-struct ae__runtime; /* = ae_runtime */
+struct ae_runtime;
 struct ae__worker;
 struct ae__fd;
 struct ae__node;
 struct ae__stack;
 struct ae__wheel;
 struct ae__locals;
+struct ae__san;
 
 enum ae__actor_kind { AE__ACTOR_TASK = 1, AE__ACTOR_THREAD = 2 };
 
@@ -68,6 +69,7 @@ struct ae__actor {
 
 enum ae__node_kind {
     AE__NODE_TASK = 1, /* base of a task; tasks spawned inside belong to the scope above */
+    AE__NODE_JOB,      /* base of a task that runs on the blocking pool */
     AE__NODE_THREAD,   /* base of a plain thread */
     AE__NODE_SCOPE,
     AE__NODE_SHIELD,
@@ -106,7 +108,7 @@ struct ae__timer {
 /* Behind ae_scope and ae_shield, and the runtime's root. */
 struct ae__scope {
     struct ae__node node;
-    struct ae__runtime *rt;          /* NULL: a plain thread's scope that belongs to none */
+    struct ae_runtime *rt;          /* NULL: a plain thread's scope that belongs to none */
     struct ae__actor *owner;
     struct ae__list children;
     uint32_t live;                   /* children that have not returned */
@@ -130,19 +132,18 @@ enum ae__task_state {
 
 enum ae__task_flags {
     AE__TASK_HANDLE = 1,    /* a handle exists; guarded by the parent scope's lock */
-    AE__TASK_STARTED = 2,   /* fn was entered */
-    AE__TASK_JOB = 4,       /* runs on the blocking pool, never on a worker */
-    AE__TASK_SETTLE = 8,    /* was deferred: unlink timer and fd before fn runs */
+    AE__TASK_SETTLE = 2,      /* was deferred: unlink timer and fd before fn runs */
 };
 
 struct ae__task {
     struct ae__actor actor;
     struct ae__node node;
-    void *sp;                  /* saved stack pointer while not running */
+    void *sp;                  /* saved stack pointer while not running; of a pool job: its thread's
+                                * actor (struct ae__actor *) */
     struct ae__stack *stack;   /* NULL before the first run */
     ae_fn *fn;
     void *arg;
-    struct ae__runtime *rt;
+    struct ae_runtime *rt;
     struct ae__waitq watchers; /* joiners and selects; guarded by the parent scope's lock */
     int32_t status;            /* what fn returned; final once DONE under the parent's lock */
     uint32_t index;            /* in the slab */
@@ -166,8 +167,11 @@ struct ae__thread {
     struct ae__node node;          /* its base */
     struct ae__task *current;      /* the task that runs here, or NULL */
     struct ae__worker *worker;     /* NULL: a plain thread */
-    struct ae__runtime *rt;        /* worker or pool thread; else NULL */
+    struct ae_runtime *rt;        /* worker or pool thread; else NULL */
     _Atomic(uint32_t) token;       /* futex: 1 = a wake is there */
+    int *errno_at;                 /* this thread's errno */
+    struct ae__san *left;          /* the context that was switched away from last */
+    struct ae__timer *timers;      /* armed by a plain thread for itself; it fires them itself */
 };
 
 #define AE__TASK_BYTES 256

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters of a runtime, summed over its workers. */
+#include "aether/metrics.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sched/sched.h"
+#include "sched/runtime.h"
+
+static uint64_t read_counter(_Atomic(uint64_t) *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void add_worker(ae_metrics *m, struct ae__worker *w)
+{
+    struct ae__counters *c = &w->counters;
+    struct ae__driver_stats io = { 0 };
+
+    m->tasks_spawned += read_counter(&c->spawned);
+    m->slices += read_counter(&c->slices);
+    m->yields += read_counter(&c->yields);
+    m->steals += read_counter(&c->steals);
+    m->tasks_stolen += read_counter(&c->stolen);
+    m->overflows += read_counter(&c->overflows);
+    m->parks += read_counter(&c->parks);
+    m->wakes += read_counter(&c->wakes);
+    m->timers_fired += w->wheel.fired;
+    ae__parts.driver->stats(w->driver, &io);
+    m->io_polls += io.polls;
+    m->io_events += io.events;
+    m->io_syscalls += io.syscalls;
+}
+
+static void add_pool(ae_metrics *m, struct ae_runtime *rt)
+{
+    struct ae__pool_stats pool = { 0 };
+
+    ae__parts.pool_stats(rt->pool, &pool);
+    m->blocking_threads = pool.threads;
+    m->blocking_idle = pool.idle;
+    m->blocking_queued = pool.queued;
+    m->blocking_jobs = pool.jobs;
+}
+
+static void add_memory(ae_metrics *m, struct ae_runtime *rt)
+{
+    uint64_t cached = 0;
+
+    ae__lock_acquire(&rt->stacks.lock);
+    for (int class = 0; class < AE__STACK_CLASSES; class++) {
+        cached += rt->stacks.free_count[class];
+    }
+    ae__lock_release(&rt->stacks.lock);
+    uint64_t all = ae__stack_count(&rt->stacks);
+    m->stacks_cached = cached;
+    m->stacks_live = all > cached ? all - cached : 0;
+    m->control_bytes = (uint64_t)atomic_load(&rt->slab.used) * AE__TASK_BYTES;
+}
+
+int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
+{
+    ae_metrics m = { 0 };
+    size_t size = out->size;
+
+    if (!rt) rt = ae__runtime_self();
+    if (!rt || size == 0) return -EINVAL;
+    m.workers = rt->workers_count;
+    m.workers_parked = ae__idle_parked(&rt->idle);
+    for (uint32_t i = 0; i < rt->workers_count; i++) {
+        add_worker(&m, rt->workers[i]);
+    }
+    add_pool(&m, rt);
+    add_memory(&m, rt);
+    m.tasks_live = ae__tasks_live(rt);
+    snprintf(m.driver, sizeof m.driver, "%s", ae__parts.driver->name);
+    m.size = size;
+    memcpy(out, &m, size < sizeof m ? size : sizeof m);
+    return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker without work sleeps in its own driver until an event, its next timer, or a wake.
+ *
+ * P1  It joins the sleepers (idle.h), then re-scans if it was the last searcher (I3).
+ * P2  It says ASLEEP, and sleeps only if nobody had said NOTIFIED before; who says NOTIFIED over
+ *     ASLEEP also kicks the driver, whose wake is a latch. So no wake is lost between the two.
+ * P3  Before it sleeps it fires what is overdue on anybody's wheel. */
+#include "base/assert.h"
+#include "sched/sched.h"
+#include "sched/worker.h"
+
+static bool anything_queued(struct ae_runtime *rt)
+{
+    if (ae__inject_length(&rt->inject) > 0) return true;
+    for (uint32_t i = 0; i < rt->workers_count; i++) {
+        if (!ae__runq_is_empty(&rt->workers[i]->ring)) return true;
+    }
+    return false;
+}
+
+/* P3 */
+static void fire_overdue(struct ae__worker *w)
+{
+    struct ae_runtime *rt = w->rt;
+    struct ae__wakes wakes;
+    int64_t now_ns = 0;
+
+    ae__wakes_init(&wakes);
+    for (uint32_t i = 0; i < rt->workers_count; i++) {
+        struct ae__wheel *wheel = &rt->workers[i]->wheel;
+        int64_t next_ns = ae__wheel_next(wheel);
+        if (next_ns == INT64_MAX) continue;
+        if (now_ns == 0) now_ns = ae__os_now();
+        if (next_ns <= now_ns) ae__wheel_advance(wheel, now_ns, &wakes);
+    }
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+static bool has_own_work(struct ae__worker *w)
+{
+    return ae__inject_length(&w->pinned) > 0 || !ae__runq_is_empty(&w->ring) ||
+           atomic_load_explicit(&w->lifo, memory_order_relaxed) ||
+           atomic_load_explicit(&w->rt->stopping, memory_order_seq_cst) >= 2;
+}
+
+static void sleep_until_woken(struct ae__worker *w)
+{
+    uint32_t awake = AE__AWAKE;
+    struct ae__wakes wakes;
+
+    ae__wakes_init(&wakes);
+    int64_t deadline_ns = ae__wheel_park(&w->wheel);
+    /* P2 */
+    if (atomic_compare_exchange_strong_explicit(&w->park, &awake, AE__ASLEEP,
+                                                memory_order_seq_cst, memory_order_seq_cst)) {
+        if (!has_own_work(w)) {
+            ae__count(&w->counters.parks, 1);
+            ae__parts.driver->poll(w->driver, deadline_ns, &wakes);
+        }
+    }
+    atomic_exchange_explicit(&w->park, AE__AWAKE, memory_order_seq_cst);
+    ae__wheel_unpark(&w->wheel);
+    w->searching = ae__idle_unpark(&w->rt->idle, w->index);
+    if (ae__wheel_next(&w->wheel) != INT64_MAX) {
+        ae__wheel_advance(&w->wheel, ae__os_now(), &wakes);
+    }
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+void ae__worker_park(struct ae__worker *w)
+{
+    bool was_searching = w->searching;
+
+    AE_ASSERT(!w->thread.current);
+    fire_overdue(w);
+    if (has_own_work(w)) return;
+    w->searching = false;
+    if (ae__idle_park(&w->rt->idle, w->index, was_searching)) { /* P1 */
+        if (anything_queued(w->rt)) ae__wake_one(w->rt);
+    }
+    sleep_until_woken(w);
+}

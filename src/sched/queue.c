@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The local queues of a worker, and the decision to wake another one.
+ *
+ * A woken task goes into the LIFO slot: what it needs is in the cache, and who woke it is likely to
+ * wait next. The one it displaces goes to the ring's tail. Filling only the LIFO slot wakes
+ * nobody. */
+#include "base/assert.h"
+#include "sched/worker.h"
+
+static struct ae__task *lifo_take(struct ae__worker *w)
+{
+    if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) return NULL;
+    /* acquire pairs with the release of ae__queue_push_lifo: a thief may have been faster */
+    return atomic_exchange_explicit(&w->lifo, NULL, memory_order_acquire);
+}
+
+struct ae__task *ae__queue_pop(struct ae__worker *w)
+{
+    struct ae__task *task;
+
+    if (w->lifo_run < AE__LIFO_RUNS && (task = lifo_take(w))) {
+        w->lifo_run++;
+        return task;
+    }
+    w->lifo_run = 0;
+    task = ae__runq_pop(&w->ring);
+    return task ? task : lifo_take(w);
+}
+
+void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
+{
+    struct ae_runtime *rt = w->rt;
+    /* Without stealing nobody else may get what this worker could not hold. */
+    struct ae__inject *overflow = rt->steals ? &rt->inject : &w->pinned;
+
+    announce = announce && rt->workers_count > 1;
+    if (ae__runq_push(&w->ring, task, overflow, announce)) ae__count(&w->counters.overflows, 1);
+    if (announce) ae__wake_one(rt);
+}
+
+void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task)
+{
+    struct ae__task *old = atomic_exchange_explicit(&w->lifo, task, memory_order_acq_rel);
+
+    if (old) ae__queue_push(w, old, true);
+}
+
+void ae__worker_unpark(struct ae__worker *w)
+{
+    if (atomic_exchange_explicit(&w->park, AE__NOTIFIED, memory_order_seq_cst) == AE__ASLEEP) {
+        ae__parts.driver->wake(w->driver);
+    }
+}
+
+void ae__wake_one(struct ae_runtime *rt)
+{
+    int index = ae__idle_notify(&rt->idle);
+    struct ae__worker *self = ae__worker_self();
+
+    if (index < 0) return;
+    if (self) ae__count(&self->counters.wakes, 1);
+    ae__worker_unpark(rt->workers[index]);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the scheduler: the life of a runtime. */
+#ifndef AE_SCHED_RUNTIME_H
+#define AE_SCHED_RUNTIME_H
+
+#include "sched/types.h"
+#include "sched/worker.h"
+
+/* shutdown.c: what ae_runtime_create had made so far, and all of it at the end. No task is left. */
+void ae__runtime_free(struct ae_runtime *rt);
+
+/* runtime.c */
+uint64_t ae__tasks_live(struct ae_runtime *rt);
+/* If a signal asked for the end: cancel the root. Workers look now and then. */
+void ae__runtime_signalled(struct ae_runtime *rt);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a runtime, in order:
+ *   1. ae_block_on refuses, the root scope is cancelled;
+ *   2. every task and job returns (or the shutdown time is over: they are named, nothing is freed);
+ *   3. the pool ends its threads;
+ *   4. the workers leave their loops and are joined;
+ *   5. drivers, stacks, control blocks go. */
+#include <errno.h>
+
+#include "aether/log.h"
+#include "aether/time.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sched/runtime.h"
+#include "sched/sched.h"
+#include "sched/scope.h"
+#include "task/names.h"
+
+#define NAMED_MAX 32
+
+static void name_survivor(struct ae__task *task)
+{
+    ae_log(AE_ERROR, "still there: task %u (%s), %s%s%s, fn %p, spawned at %p", task->index,
+           task->name ? task->name : "unnamed", ae__state_name(task->state),
+           task->actor.wait_kind ? ", waits for " : "",
+           task->actor.wait_kind ? ae__wait_name(task->actor.wait_kind) : "",
+           (void *)(uintptr_t)task->fn, task->spawn_site);
+}
+
+static void name_survivors(struct ae_runtime *rt)
+{
+    uint32_t used = atomic_load(&rt->slab.used), named = 0, more = 0;
+
+    for (uint32_t i = 0; i < used; i++) {
+        struct ae__task *task = ae__slab_at(&rt->slab, i);
+        if (task->state == AE__TASK_FREE || task->state == AE__TASK_DONE) continue;
+        if (named++ < NAMED_MAX) {
+            name_survivor(task);
+        } else {
+            more++;
+        }
+    }
+    if (more) ae_log(AE_ERROR, "and %u more", more);
+}
+
+struct shutdown_wait {
+    struct ae__timer timer;
+    struct ae__actor *actor;
+    uint32_t sequence;
+};
+
+static void fire_shutdown(struct ae__timer *timer, struct ae__wakes *wakes)
+{
+    struct shutdown_wait *wait = AE_CONTAINER_OF(timer, struct shutdown_wait, timer);
+
+    (void)ae__wait_wake(wait->actor, wait->sequence, AE__REASON_TIME, wakes);
+}
+
+/* The workers run the tasks to their ends; this thread waits. */
+static void wait_tasks(struct ae_runtime *rt, int64_t deadline_ns)
+{
+    struct ae__actor *self = ae__actor_self();
+    struct shutdown_wait wait = { .actor = self };
+    struct ae__scope *root = &rt->root;
+    uint16_t reason = AE__REASON_DONE;
+
+    ae__lock_acquire(&root->node.lock);
+    while (root->live > 0 && reason != AE__REASON_TIME) {
+        wait.sequence = ae__wait_begin(self, false, AE__WAIT_SCOPE, root);
+        root->waiter = self;
+        root->waiter_seq = wait.sequence;
+        ae__lock_release(&root->node.lock);
+        if (deadline_ns != AE_FOREVER) {
+            ae__timer_arm(NULL, &wait.timer, deadline_ns, fire_shutdown);
+        }
+        reason = ae__wait_park(self);
+        if (wait.timer.link) ae__timer_disarm(&wait.timer);
+        ae__lock_acquire(&root->node.lock);
+        root->waiter = NULL;
+    }
+    ae__lock_release(&root->node.lock);
+}
+
+static void fire_nothing(struct ae__timer *timer, struct ae__wakes *wakes)
+{
+    (void)timer;
+    (void)wakes;
+}
+
+static uint32_t root_live(struct ae_runtime *rt)
+{
+    ae__lock_acquire(&rt->root.node.lock);
+    uint32_t live = rt->root.live;
+    ae__lock_release(&rt->root.node.lock);
+    return live;
+}
+
+/* Current-thread: this thread is the worker. Pool jobs that end kick it by the shared queue or not
+ * at all, so it looks every few milliseconds. */
+static void drive_tasks(struct ae_runtime *rt, int64_t deadline_ns)
+{
+    struct ae__worker *w = rt->workers[0];
+    struct ae__thread *before = ae__thread_get();
+    struct ae__timer timer = { .link = NULL };
+
+    ae__worker_enter(w);
+    while (root_live(rt) > 0 && ae__os_now() < deadline_ns) {
+        ae__timer_arm(rt, &timer, ae__os_now() + 5 * AE_MS, fire_nothing);
+        ae__worker_step(w);
+        ae__timer_disarm(&timer);
+    }
+    ae__worker_leave(w);
+    ae__thread_set(before);
+}
+
+static int end_tasks(struct ae_runtime *rt)
+{
+    int64_t shutdown_ns = rt->config.shutdown_ns;
+    int64_t deadline_ns = shutdown_ns < 0 ? AE_FOREVER : ae__os_now() + shutdown_ns;
+    struct ae__wakes wakes;
+
+    ae__wakes_init(&wakes);
+    ae__cancel_node(&rt->root.node, AE__CANCEL_OWN, -ECANCELED, &wakes);
+    if (wakes.head) ae__ready_all(&wakes);
+    if (rt->config.flavor == AE_CURRENT_THREAD) {
+        drive_tasks(rt, deadline_ns);
+    } else {
+        wait_tasks(rt, deadline_ns);
+    }
+    if (root_live(rt) == 0) return 0;
+    ae_log(AE_ERROR, "shutdown: %u tasks have not returned", root_live(rt));
+    name_survivors(rt);
+    return -ETIMEDOUT;
+}
+
+static void end_workers(struct ae_runtime *rt)
+{
+    atomic_store(&rt->stopping, 2);
+    for (uint32_t i = 0; i < rt->workers_started; i++) {
+        ae__worker_unpark(rt->workers[i]);
+    }
+    for (uint32_t i = 0; i < rt->workers_started; i++) {
+        ae__os_thread_join(rt->workers[i]->os);
+    }
+}
+
+void ae__runtime_free(struct ae_runtime *rt)
+{
+    end_workers(rt);
+    if (rt->pool) ae__parts.pool_destroy(rt->pool);
+    if (ae__parts.io_stop) ae__parts.io_stop(rt);
+    for (uint32_t i = 0; rt->workers && i < rt->workers_count; i++) {
+        struct ae__worker *w = rt->workers[i];
+        if (!w) continue;
+        if (w->driver) ae__parts.driver->destroy(w->driver);
+        ae__mem_free(w->sights);
+        ae__mem_free(w);
+    }
+    ae__stack_pool_finish(&rt->stacks);
+    ae__slab_finish(&rt->slab);
+    ae__mem_free(rt->workers);
+    ae__mem_free(rt->idle.sleepers);
+    ae__mem_free(rt);
+}
+
+int ae_runtime_destroy(ae_runtime *rt)
+{
+    if (!rt) return 0;
+    AE_ASSERT(!ae__in_task()); /* a task cannot end its own runtime */
+    atomic_store(&rt->stopping, 1);
+    int rc = end_tasks(rt);
+    if (rc < 0) return rc;
+    ae__parts.pool_stop(rt->pool);
+    ae__runtime_free(rt);
+    return 0;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One slice: a task gets the worker, and gives it up again by parking, yielding or returning.
+ *
+ * S1  A task that leaves is published (made claimable, queued, freed) only by the context that
+ *     comes after it, in commit_left: by then its registers are saved.
+ * S2  After every switch the worker is looked up again: the task may continue elsewhere.
+ * S3  current is set by who gives the worker away, before the switch.
+ *
+ * A leaving task switches directly to the next one of the local queues; everything else (shared
+ * queue, driver, stealing, sleeping) is done on the worker's native stack, so that task stacks stay
+ * shallow. */
+#include <errno.h>
+
+#include "aether/log.h"
+#include "arch/switch.h"
+#include "base/assert.h"
+#include "sched/sched.h"
+#include "sched/seam.h"
+#include "sched/worker.h"
+#include "task/locals.h"
+#include "task/switch.h"
+
+static void set_state(struct ae__task *task, enum ae__task_state state)
+{
+    atomic_store_explicit(&task->state, state, memory_order_relaxed);
+}
+
+/* S1 */
+static void commit_left(void)
+{
+    struct ae__worker *w = ae__worker_self(); /* S2 */
+    struct ae__task *left = w->commit_task;
+    enum ae__commit commit = w->commit;
+
+    w->commit = AE__COMMIT_NONE;
+    w->commit_task = NULL;
+    switch (commit) {
+    case AE__COMMIT_NONE:
+        break;
+    case AE__COMMIT_PARK:
+        if (!ae__wait_commit(&left->actor)) ae__ready(&left->actor);
+        break;
+    case AE__COMMIT_YIELD:
+        set_state(left, AE__TASK_READY);
+        if (left->actor.pins > 0 || w->rt->migrates) {
+            ae__ready(&left->actor);
+        } else {
+            ae__queue_push(w, left, false);
+        }
+        break;
+    case AE__COMMIT_EXIT:
+        ae__task_finish(w, left);
+        break;
+    }
+}
+
+static void call_hook(struct ae__worker *w, void (*hook)(void *, uint64_t), struct ae__task *task)
+{
+    hook(w->rt->config.context, (uint64_t)task->generation << 32 | task->index);
+}
+
+/* A task that had waited without a stack: nothing may fire for it any more. */
+static void settle(struct ae__task *task)
+{
+    uint16_t reason = ae__wait_finish(&task->actor);
+
+    task->flags &= (uint8_t)~AE__TASK_SETTLE;
+    if (reason >= AE__REASON_FIRST) {
+        task->started_by = reason - AE__REASON_FIRST;
+    } else {
+        task->started_by = reason == AE__REASON_TIME ? -ETIMEDOUT : -ECANCELED;
+    }
+    if (task->timer.wheel) ae__wheel_disarm(task->timer.wheel, &task->timer);
+    if (!task->fd) return;
+    struct ae__op op = { .code = AE__OP_POLL, .fd = task->fd, .actor = &task->actor };
+    (void)ae__parts.driver->cancel(NULL, &op);
+    task->fd = NULL;
+}
+
+AE_NORETURN static void task_main(void)
+{
+    ae__context_arrived();
+    struct ae__task *task = ae__worker_self()->thread.current;
+    commit_left();
+    if (task->flags & AE__TASK_SETTLE) settle(task);
+    task->status = task->fn(task->arg);
+    if (task->locals) ae__locals_destroy(&task->locals);
+    AE_ASSERT(task->actor.node == &task->node); /* a scope or shield is still open */
+    AE_ASSERT(task->actor.pins == 0);           /* ae_pin without ae_unpin */
+    ae__slice_leave(task, AE__COMMIT_EXIT);
+    __builtin_unreachable();
+}
+
+static void wait_for_stack(struct ae_runtime *rt, struct ae__task *task)
+{
+    ae__lock_acquire(&rt->stack_lock);
+    if (atomic_fetch_add(&rt->stack_waiting, 1) == 0) {
+        ae_log(AE_WARN, "no memory for another task stack of %zu KiB: tasks wait for one "
+                        "(%zu stacks are in use; see ulimit -v and vm.max_map_count)",
+               ae__stack_class_bytes(task->stack_class) >> 10, ae__stack_count(&rt->stacks));
+    }
+    task->actor.wait_kind = AE__WAIT_STACK;
+    task->actor.next = rt->stack_waiters;
+    rt->stack_waiters = &task->actor;
+    ae__lock_release(&rt->stack_lock);
+    if (ae__stack_count(&rt->stacks) == 0) {
+        ae__fatal("no memory for a single task stack (ulimit -v?)");
+    }
+}
+
+bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
+{
+    if (AE_LIKELY(task->stack != NULL)) return true;
+    struct ae__stack *stack = ae__stack_get(&w->rt->stacks, &w->stacks, task->stack_class);
+    if (AE_UNLIKELY(!stack)) {
+        wait_for_stack(w->rt, task);
+        return false;
+    }
+    task->actor.wait_kind = AE__WAIT_NONE;
+    task->stack = stack;
+    task->sp = ae__arch_prepare(ae__stack_top(stack, task->index), task_main);
+    return true;
+}
+
+/* S3 */
+static void give(struct ae__worker *w, struct ae__task *task)
+{
+    AE_DEBUG_ASSERT(task->stack);
+    w->thread.current = task;
+    w->budget = AE__BUDGET;
+    w->tick++;
+    task->actor.last_worker = w->index;
+    set_state(task, AE__TASK_RUNNING);
+    ae__count(&w->counters.slices, 1);
+    if (AE_UNLIKELY(w->rt->config.on_resume)) call_hook(w, w->rt->config.on_resume, task);
+}
+
+void ae__slice_start(struct ae__worker *w, struct ae__task *task)
+{
+    AE_ASSERT(!w->thread.current);
+    if (!ae__slice_prepare(w, task)) return;
+    give(w, task);
+    struct ae__context native = { &w->native_sp, &w->native_san };
+    ae__context_switch(native, task->sp, &task->stack->san, false);
+    commit_left();
+}
+
+/* The next task that can be switched to right here, or NULL: the native context shall look. */
+static struct ae__task *next_here(struct ae__worker *w)
+{
+    if (AE_UNLIKELY(w->tick % AE__TICKS == 0)) return NULL;
+    if (AE_UNLIKELY(ae__inject_hint(&w->pinned) > 0)) return NULL;
+    struct ae__task *task = ae__queue_pop(w);
+    if (!task) return NULL;
+    return ae__slice_prepare(w, task) ? task : NULL;
+}
+
+void ae__slice_leave(struct ae__task *self, enum ae__commit commit)
+{
+    struct ae__worker *w = ae__worker_self();
+    struct ae__task *next = next_here(w);
+    struct ae__context here = { &self->sp, &self->stack->san };
+    bool dying = commit == AE__COMMIT_EXIT;
+
+    AE_ASSERT(w->thread.current == self);
+    if (AE_UNLIKELY(w->rt->config.on_suspend)) call_hook(w, w->rt->config.on_suspend, self);
+    w->commit = commit;
+    w->commit_task = self;
+    if (commit == AE__COMMIT_PARK) set_state(self, AE__TASK_PARKED);
+    if (next) {
+        give(w, next);
+        ae__context_switch(here, next->sp, &next->stack->san, dying);
+    } else {
+        w->thread.current = NULL;
+        ae__context_switch(here, w->native_sp, &w->native_san, dying);
+    }
+    commit_left();
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control blocks from creation to their end: spawning, completing, freeing. */
+#include "sched/spawn.h"
+
+#include <errno.h>
+
+#include "aether/log.h"
+#include "base/assert.h"
+#include "sched/sched.h"
+#include "sched/scope.h"
+#include "sched/seam.h"
+#include "sched/worker.h"
+
+static struct ae__slab_cache *own_cache(struct ae_runtime *rt)
+{
+    struct ae__worker *w = ae__worker_self();
+
+    return w && w->rt == rt ? &w->slab : NULL;
+}
+
+static bool count_in(struct ae_runtime *rt)
+{
+    if (AE_LIKELY(!rt->counts_tasks)) return true;
+    if (atomic_fetch_add(&rt->tasks_counted, 1) < rt->config.tasks_max) return true;
+    atomic_fetch_sub(&rt->tasks_counted, 1);
+    return false;
+}
+
+static void count_out(struct ae_runtime *rt)
+{
+    if (AE_UNLIKELY(rt->counts_tasks)) atomic_fetch_sub(&rt->tasks_counted, 1);
+}
+
+/* Blocks are reused as they are: every field is set here, except the wait word and the lock, which
+ * late claims and cancels may still look at, and index and generation. */
+static void fill(struct ae__task *task, const struct ae__spawn *spawn, struct ae_runtime *rt)
+{
+    struct ae__worker *w = ae__worker_self();
+
+    task->actor.node = &task->node;
+    task->actor.kind = AE__ACTOR_TASK;
+    task->actor.wait_kind = AE__WAIT_NONE;
+    task->actor.pins = 0;
+    task->actor.last_worker = w && w->rt == rt ? w->index : 0;
+    task->node.kind = spawn->state == AE__TASK_BLOCKING ? AE__NODE_JOB : AE__NODE_TASK;
+    task->node.parent = &spawn->scope->node;
+    task->node.inner = NULL;
+    task->sp = NULL;
+    task->stack = NULL;
+    task->fn = spawn->fn;
+    task->arg = spawn->arg;
+    task->rt = rt;
+    task->watchers = (struct ae__waitq){ NULL, NULL };
+    task->status = 0;
+    task->flags = spawn->handle ? AE__TASK_HANDLE : 0;
+    task->stack_class = spawn->stack_class;
+    task->priority = 0;
+    task->started_by = 0;
+    task->name = spawn->name;
+    task->spawn_site = spawn->site;
+    task->locals = NULL;
+    task->timer.link = NULL;
+    task->timer.wheel = NULL;
+    task->fd = NULL;
+    atomic_store_explicit(&task->state, spawn->state, memory_order_relaxed);
+}
+
+struct ae__task *ae__task_make(const struct ae__spawn *spawn)
+{
+    struct ae__scope *scope = spawn->scope;
+    struct ae_runtime *rt = scope->rt;
+    struct ae__worker *w = ae__worker_self();
+
+    AE_ASSERT(rt); /* the scope belongs to no runtime: nobody could run the task */
+    AE_ASSERT(spawn->fn);
+    if (!count_in(rt)) return NULL;
+    struct ae__task *task = ae__slab_get(&rt->slab, own_cache(rt));
+    if (AE_UNLIKELY(!task)) {
+        count_out(rt);
+        return NULL;
+    }
+    fill(task, spawn, rt);
+    ae__lock_acquire(&scope->node.lock);
+    if (AE_UNLIKELY(atomic_load_explicit(&scope->node.cancelled, memory_order_relaxed))) {
+        atomic_store_explicit(&task->node.cancelled, AE__CANCELLED, memory_order_relaxed);
+    }
+    ae__list_push(&scope->children, &task->node.sibling);
+    scope->live++;
+    ae__lock_release(&scope->node.lock);
+    if (w) ae__count(&w->counters.spawned, 1);
+    return task;
+}
+
+void ae__task_free(struct ae__task *task)
+{
+    struct ae_runtime *rt = task->rt;
+
+    /* Under the lock, so that ae_cancel_id finds either this task or a stale id. */
+    ae__lock_acquire(&task->node.lock);
+    task->generation++;
+    if (task->generation == 0) task->generation = 1;
+    atomic_store_explicit(&task->node.cancelled, 0, memory_order_relaxed);
+    atomic_store_explicit(&task->state, AE__TASK_FREE, memory_order_relaxed);
+    ae__lock_release(&task->node.lock);
+    ae__slab_put(&rt->slab, own_cache(rt), task);
+    count_out(rt);
+}
+
+void ae__task_report(struct ae__task *task)
+{
+    struct ae_runtime *rt = task->rt;
+    uint64_t id = (uint64_t)task->generation << 32 | task->index;
+
+    if (task->status >= 0 || task->status == -ECANCELED) return;
+    if (rt->config.on_task_error) {
+        rt->config.on_task_error(rt->config.context, id, task->name, task->status);
+        return;
+    }
+    ae_log(AE_WARN, "task %u%s%s ended with %d (%s), and nobody joins it", task->index,
+           task->name ? " " : "", task->name ? task->name : "", task->status,
+           ae_strerror(task->status));
+}
+
+void ae__task_complete(struct ae__task *task, int status)
+{
+    struct ae__scope *scope = ae__scope_of(task->node.parent);
+    struct ae__worker *w = ae__worker_self();
+    struct ae__wakes wakes;
+
+    if (w) ae__count(&w->counters.completed, 1);
+    ae__wakes_init(&wakes);
+    ae__lock_acquire(&scope->node.lock);
+    task->status = status;
+    atomic_store_explicit(&task->state, AE__TASK_DONE, memory_order_relaxed);
+    ae__waitq_claim_all(&task->watchers, &wakes);
+    bool unowned = !(task->flags & AE__TASK_HANDLE);
+    if (unowned) ae__list_remove(&task->node.sibling);
+    ae__scope_child_done(scope, &wakes);
+    ae__lock_release(&scope->node.lock);
+    /* With a handle the block may be gone by now, and so may the scope. */
+    if (unowned) {
+        ae__task_report(task);
+        ae__task_free(task);
+    }
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+/* Somebody may wait for the stack that just became free. */
+static void serve_stack_waiter(struct ae_runtime *rt)
+{
+    ae__lock_acquire(&rt->stack_lock);
+    struct ae__actor *actor = rt->stack_waiters;
+    if (actor) {
+        rt->stack_waiters = actor->next;
+        atomic_fetch_sub(&rt->stack_waiting, 1);
+    }
+    ae__lock_release(&rt->stack_lock);
+    if (actor) ae__ready(actor);
+}
+
+void ae__task_finish(struct ae__worker *w, struct ae__task *task)
+{
+    ae__stack_put(&w->rt->stacks, &w->stacks, task->stack);
+    task->stack = NULL;
+    if (AE_UNLIKELY(atomic_load_explicit(&w->rt->stack_waiting, memory_order_relaxed) > 0)) {
+        serve_stack_waiter(w->rt);
+    }
+    ae__task_complete(task, task->status);
+}
+
+void ae__scope_free_children(struct ae__scope *scope)
+{
+    while (!ae__list_is_empty(&scope->children)) {
+        struct ae__task *task = AE_CONTAINER_OF(scope->children.next, struct ae__task, node.sibling);
+        AE_ASSERT(task->state == AE__TASK_DONE);
+        ae__lock_acquire(&scope->node.lock); /* a cancel may walk here */
+        ae__list_remove(&task->node.sibling);
+        ae__lock_release(&scope->node.lock);
+        ae__task_report(task);
+        ae__task_free(task);
+    }
+}
+
+/* ---- for other layers: deferred starts, pool jobs ---- */
+
+struct ae__task *ae__task_create(enum ae__task_state state, ae_fn *fn, void *arg, bool handle,
+                                 void *spawn_site)
+{
+    struct ae__spawn spawn = {
+        .scope = ae__scope_innermost(ae__actor_self()),
+        .state = state,
+        .fn = fn,
+        .arg = arg,
+        .site = spawn_site,
+        .handle = handle,
+    };
+
+    AE_ASSERT(spawn.scope); /* a plain thread needs an open scope to spawn in */
+    AE_ASSERT(spawn.scope->rt);
+    spawn.stack_class = ae__stack_class(spawn.scope->rt->config.stack_bytes);
+    return ae__task_make(&spawn);
+}
+
+void ae__task_abandon(struct ae__task *task)
+{
+    struct ae__scope *scope = ae__scope_of(task->node.parent);
+    struct ae__wakes wakes;
+
+    if (task->state == AE__TASK_DEFERRED) (void)ae__wait_abort(&task->actor);
+    ae__wakes_init(&wakes);
+    ae__lock_acquire(&scope->node.lock);
+    ae__list_remove(&task->node.sibling);
+    ae__scope_child_done(scope, &wakes);
+    ae__lock_release(&scope->node.lock);
+    ae__task_free(task);
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+void ae__task_lend(struct ae__task *task, struct ae__actor *runner)
+{
+    AE_ASSERT(task->node.kind == AE__NODE_JOB);
+    ae__lock_acquire(&task->node.lock);
+    task->sp = runner;
+    ae__lock_release(&task->node.lock);
+    runner->node = &task->node;
+}
+
+void ae__task_unlend(struct ae__task *task, struct ae__actor *runner, struct ae__node *before)
+{
+    AE_ASSERT(runner->node == &task->node); /* every scope it opened is closed */
+    ae__lock_acquire(&task->node.lock);
+    task->sp = NULL;
+    ae__lock_release(&task->node.lock);
+    runner->node = before;
+}
+
+uint32_t ae__task_defer_begin(struct ae__task *task, enum ae__wait_kind kind, const void *object)
+{
+    AE_ASSERT(task->state == AE__TASK_DEFERRED);
+    task->flags |= AE__TASK_SETTLE;
+    return ae__wait_begin(&task->actor, true, kind, object);
+}
+
+void ae__task_defer_timeout(struct ae__timer *timer, struct ae__wakes *wakes)
+{
+    struct ae__actor *actor = &AE_CONTAINER_OF(timer, struct ae__task, timer)->actor;
+    uint64_t word = atomic_load_explicit(&actor->wait, memory_order_relaxed);
+
+    (void)ae__wait_wake(actor, (uint32_t)(word >> 32), AE__REASON_TIME, wakes);
+}
+
+void ae__task_defer_commit(struct ae__task *task)
+{
+    struct ae__actor *actor = &task->actor;
+    uint64_t word = atomic_load_explicit(&actor->wait, memory_order_relaxed);
+
+    if (ae__actor_cancelled(actor)) { /* W4 */
+        (void)ae__wait_claim(actor, (uint32_t)(word >> 32), AE__REASON_CANCEL);
+    }
+    if (!ae__wait_commit(actor)) ae__ready(actor);
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The public face of tasks: spawn, join, cancel, yield, ids, locals. */
+#include "aether/task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "sched/sched.h"
+#include "sched/scope.h"
+#include "sched/spawn.h"
+#include "sched/worker.h"
+#include "task/locals.h"
+
+/* ---- handles: the block's address with the low byte of its generation in the low bits ---- */
+
+ae_task *ae__task_handle(struct ae__task *task)
+{
+    return (ae_task *)((uintptr_t)task | (task->generation & 0xff));
+}
+
+struct ae__task *ae__task_from_handle(const ae_task *handle)
+{
+    struct ae__task *task = (struct ae__task *)((uintptr_t)handle & ~(uintptr_t)0xff);
+
+    AE_ASSERT(handle);
+    AE_ASSERT((task->generation & 0xff) == ((uintptr_t)handle & 0xff)); /* a handle used twice */
+    return task;
+}
+
+static ae_task_id id_of(const struct ae__task *task)
+{
+    return (uint64_t)task->generation << 32 | task->index;
+}
+
+/* ---- spawning ---- */
+
+static struct ae__task *start(struct ae__spawn *spawn, size_t stack_bytes)
+{
+    AE_ASSERT(spawn->scope); /* a plain thread needs an open scope to spawn in */
+    AE_ASSERT(spawn->scope->rt);
+    if (stack_bytes == 0) stack_bytes = spawn->scope->rt->config.stack_bytes;
+    spawn->stack_class = ae__stack_class(stack_bytes);
+    spawn->state = AE__TASK_READY;
+    struct ae__task *task = ae__task_make(spawn);
+    if (task) {
+        /* The block may be gone once it is ready, if nobody holds it: the handle is made first. */
+        ae_task *handle = ae__task_handle(task);
+        ae__ready(&task->actor);
+        return (struct ae__task *)handle;
+    }
+    return NULL;
+}
+
+static struct ae__scope *root_scope(void)
+{
+    struct ae_runtime *rt = ae__runtime_self();
+
+    AE_ASSERT(rt);
+    return &rt->root;
+}
+
+static struct ae__scope *scope_or_root(ae_scope *scope)
+{
+    return scope ? (struct ae__scope *)(void *)scope : root_scope();
+}
+
+ae_task *ae_spawn(ae_fn *fn, void *arg)
+{
+    struct ae__spawn spawn = { .fn = fn, .arg = arg, .handle = true };
+
+    spawn.scope = ae__scope_innermost(ae__actor_self());
+    spawn.site = __builtin_return_address(0);
+    return (ae_task *)start(&spawn, 0);
+}
+
+ae_task *ae_spawn_in(ae_scope *scope, ae_fn *fn, void *arg)
+{
+    struct ae__spawn spawn = { .fn = fn, .arg = arg, .handle = true };
+
+    spawn.scope = scope_or_root(scope);
+    spawn.site = __builtin_return_address(0);
+    return (ae_task *)start(&spawn, 0);
+}
+
+ae_task *ae_spawn_opts(const ae_task_opts *opts, ae_fn *fn, void *arg)
+{
+    struct ae__spawn spawn = { .fn = fn, .arg = arg, .handle = true };
+
+    spawn.site = __builtin_return_address(0);
+    spawn.name = opts->name;
+    if (opts->in_root) {
+        spawn.scope = root_scope();
+    } else if (opts->scope) {
+        spawn.scope = scope_or_root(opts->scope);
+    } else {
+        spawn.scope = ae__scope_innermost(ae__actor_self());
+    }
+    return (ae_task *)start(&spawn, opts->stack_bytes);
+}
+
+int ae_go(ae_fn *fn, void *arg)
+{
+    struct ae__spawn spawn = { .fn = fn, .arg = arg };
+
+    spawn.scope = ae__scope_innermost(ae__actor_self());
+    spawn.site = __builtin_return_address(0);
+    return start(&spawn, 0) ? 0 : -ENOMEM;
+}
+
+int ae_go_in(ae_scope *scope, ae_fn *fn, void *arg)
+{
+    struct ae__spawn spawn = { .fn = fn, .arg = arg };
+
+    spawn.scope = scope_or_root(scope);
+    spawn.site = __builtin_return_address(0);
+    return start(&spawn, 0) ? 0 : -ENOMEM;
+}
+
+/* ---- joining ---- */
+
+bool ae__task_watch(struct ae__task *task, struct ae__waiter *waiter)
+{
+    struct ae__lock *lock = &task->node.parent->lock;
+
+    ae__lock_acquire(lock);
+    bool running = task->state != AE__TASK_DONE;
+    if (running) ae__waitq_push(&task->watchers, waiter);
+    ae__lock_release(lock);
+    return running;
+}
+
+void ae__task_unwatch(struct ae__task *task, struct ae__waiter *waiter)
+{
+    ae__waitq_settle(&task->node.parent->lock, &task->watchers, waiter);
+}
+
+static bool is_done(struct ae__task *task)
+{
+    struct ae__lock *lock = &task->node.parent->lock;
+
+    ae__lock_acquire(lock);
+    bool done = task->state == AE__TASK_DONE;
+    ae__lock_release(lock);
+    return done;
+}
+
+/* Wait until it is done; false: the caller was cancelled first. */
+static bool wait_done(struct ae__task *task, struct ae__actor *self, bool cancellable)
+{
+    struct ae__waiter waiter;
+
+    if (is_done(task)) return true;
+    uint32_t sequence = ae__wait_begin(self, cancellable, AE__WAIT_JOIN, task);
+    ae__waiter_init(&waiter, self, sequence, AE__REASON_DONE);
+    if (!ae__task_watch(task, &waiter)) {
+        (void)ae__wait_abort(self);
+        return true;
+    }
+    uint16_t reason = ae__wait_park(self);
+    ae__task_unwatch(task, &waiter);
+    return reason == AE__REASON_DONE;
+}
+
+/* Take a finished task out of its scope and free it. */
+static void reap(struct ae__task *task)
+{
+    struct ae__lock *lock = &task->node.parent->lock;
+
+    ae__lock_acquire(lock);
+    AE_ASSERT(task->flags & AE__TASK_HANDLE);
+    ae__list_remove(&task->node.sibling);
+    ae__lock_release(lock);
+    ae__task_free(task);
+}
+
+static struct ae__task *join(ae_task *handle)
+{
+    struct ae__task *task = ae__task_from_handle(handle);
+    struct ae__actor *self = ae__actor_self();
+
+    AE_ASSERT(&task->actor != self); /* a task cannot join itself */
+    AE_ASSERT(task->flags & AE__TASK_HANDLE);
+    if (ae__actor_cancelled(self) || !wait_done(task, self, true)) {
+        ae_cancel(handle);
+        bool done = wait_done(task, self, false);
+        AE_ASSERT(done);
+    }
+    return task;
+}
+
+int ae_join(ae_task *handle)
+{
+    if (!handle) return -ENOMEM;
+    struct ae__task *task = join(handle);
+    int status = task->status;
+    reap(task);
+    return status;
+}
+
+int ae_join_outcome(ae_task *handle, ae_outcome *out)
+{
+    *out = (ae_outcome){ .status = -ENOMEM };
+    if (!handle) return -ENOMEM;
+    struct ae__task *task = join(handle);
+    out->status = task->status;
+    out->cancelled = atomic_load_explicit(&task->node.cancelled, memory_order_relaxed);
+    out->id = id_of(task);
+    snprintf(out->name, sizeof out->name, "%s", task->name ? task->name : "");
+    reap(task);
+    return out->status;
+}
+
+int ae_task_wait(ae_task *handle)
+{
+    struct ae__task *task = ae__task_from_handle(handle);
+    struct ae__actor *self = ae__actor_self();
+
+    if (ae__actor_cancelled(self)) return -ECANCELED;
+    return wait_done(task, self, true) ? 0 : -ECANCELED;
+}
+
+void ae_detach(ae_task *handle)
+{
+    if (!handle) return;
+    struct ae__task *task = ae__task_from_handle(handle);
+    struct ae__lock *lock = &task->node.parent->lock;
+
+    ae__lock_acquire(lock);
+    bool done = task->state == AE__TASK_DONE;
+    if (!done) task->flags &= (uint8_t)~AE__TASK_HANDLE;
+    ae__lock_release(lock);
+    if (done) {
+        ae__task_report(task);
+        reap(task);
+    }
+}
+
+/* ---- cancelling ---- */
+
+void ae_cancel(ae_task *handle)
+{
+    struct ae__task *task = ae__task_from_handle(handle);
+    struct ae__wakes wakes;
+
+    ae__wakes_init(&wakes);
+    ae__cancel_node(&task->node, 0, 0, &wakes);
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+int ae_cancel_id(ae_runtime *rt, ae_task_id id)
+{
+    uint32_t index = (uint32_t)id, generation = (uint32_t)(id >> 32);
+
+    if (index >= atomic_load_explicit(&rt->slab.used, memory_order_acquire)) return -ESRCH;
+    return ae__cancel_generation(ae__slab_at(&rt->slab, index), generation);
+}
+
+bool ae_cancelled(void)
+{
+    return ae__actor_cancelled(ae__actor_self());
+}
+
+/* ---- giving way ---- */
+
+void ae_yield(void)
+{
+    struct ae__thread *thread = ae__thread_self();
+
+    if (!thread->current) {
+        ae__os_thread_yield();
+        return;
+    }
+    ae__count(&thread->worker->counters.yields, 1);
+    ae__slice_leave(thread->current, AE__COMMIT_YIELD);
+}
+
+void ae__charge(void)
+{
+    struct ae__worker *w = ae__worker_self();
+
+    if (!w || !w->thread.current) return;
+    if (AE_UNLIKELY(--w->budget == 0)) ae_yield();
+}
+
+int ae_checkpoint(void)
+{
+    ae__charge();
+    return ae_cancelled() ? -ECANCELED : 0;
+}
+
+void ae_pin(void)
+{
+    struct ae__thread *thread = ae__thread_self();
+
+    AE_ASSERT(thread->current);
+    AE_ASSERT(thread->current->actor.pins < UINT16_MAX);
+    thread->current->actor.pins++;
+}
+
+void ae_unpin(void)
+{
+    struct ae__thread *thread = ae__thread_self();
+
+    AE_ASSERT(thread->current);
+    AE_ASSERT(thread->current->actor.pins > 0);
+    thread->current->actor.pins--;
+}
+
+/* ---- who am I ---- */
+
+ae_task_id ae_task_get_id(const ae_task *handle)
+{
+    return id_of(ae__task_from_handle(handle));
+}
+
+ae_task_id ae_self_id(void)
+{
+    struct ae__thread *thread = ae__thread_get();
+
+    return thread && thread->current ? id_of(thread->current) : 0;
+}
+
+const char *ae_self_name(void)
+{
+    struct ae__thread *thread = ae__thread_get();
+    struct ae__task *task = thread ? thread->current : NULL;
+
+    return task && task->name ? task->name : "";
+}
+
+void ae_self_set_name(const char *name)
+{
+    struct ae__thread *thread = ae__thread_self();
+
+    AE_ASSERT(thread->current);
+    thread->current->name = name;
+}
+
+void *ae_local_get(const ae_local *key)
+{
+    struct ae__thread *thread = ae__thread_self();
+
+    AE_ASSERT(thread->current);
+    return ae__locals_get(thread->current->locals, key);
+}
+
+int ae_local_set(const ae_local *key, void *value)
+{
+    struct ae__thread *thread = ae__thread_self();
+
+    AE_ASSERT(thread->current);
+    return ae__locals_set(&thread->current->locals, key, value);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker   a slot with a thread of its own: ring, LIFO slot, wheel, driver, caches.
+ * runtime  the workers, the shared queue, the tree of scopes from its root, the pool. */
+#ifndef AE_SCHED_TYPES_H
+#define AE_SCHED_TYPES_H
+
+#include "arch/os.h"
+#include "sched/driver.h"
+#include "sched/idle.h"
+#include "sched/inject.h"
+#include "sched/runq.h"
+#include "sched/wheel.h"
+#include "task/slab.h"
+#include "task/stack.h"
+#include "task/types.h"
+
+#define AE__BUDGET 128      /* operations per slice */
+#define AE__TICKS 61        /* slices between looks at the shared queue and the driver */
+#define AE__LIFO_RUNS 3     /* slices in a row from the LIFO slot */
+#define AE__LIFO_STEAL_NS 5000
+
+/* What the context that gains the CPU must do for the one that left (the commit hook). */
+enum ae__commit {
+    AE__COMMIT_NONE,
+    AE__COMMIT_PARK,  /* publish it as PARKED, or make it ready if it was claimed meanwhile */
+    AE__COMMIT_YIELD, /* queue it */
+    AE__COMMIT_EXIT,  /* take its stack back and complete it */
+};
+
+/* Where a searching worker saw a task sit in somebody's LIFO slot. */
+struct ae__lifo_sight {
+    struct ae__task *task;
+    uint64_t slices;
+    int64_t since_ns;
+};
+
+/* Written by their owner only, read by anyone: relaxed. */
+struct ae__counters {
+    _Atomic(uint64_t) spawned, completed, slices, yields, steals, stolen, overflows, parks, wakes;
+};
+
+enum ae__park_state { AE__AWAKE, AE__ASLEEP, AE__NOTIFIED };
+
+struct ae__worker {
+    /* set at start, then read by anyone */
+    struct ae__thread thread;    /* first: the thread-local record of its thread */
+    struct ae_runtime *rt;
+    uint32_t index;
+    struct ae__driver *driver;
+    ae__os_thread os;
+
+    /* owner thread only */
+    enum ae__commit commit;
+    struct ae__task *commit_task;
+    uint32_t tick;
+    uint32_t lifo_run;
+    uint32_t budget;
+    bool searching;
+    bool stop;
+    uint64_t rng;
+    void *native_sp;
+    struct ae__san native_san;
+    struct ae__slab_cache slab;
+    struct ae__stack_cache stacks;
+    struct ae__lifo_sight *sights;   /* one per worker */
+
+    /* shared: owner and thieves */
+    struct ae__runq ring;
+    AE_CACHE_ALIGNED _Atomic(struct ae__task *) lifo;
+    AE_CACHE_ALIGNED struct ae__counters counters;
+
+    /* shared: any thread */
+    AE_CACHE_ALIGNED _Atomic(uint32_t) park;  /* enum ae__park_state */
+    struct ae__inject pinned;                 /* tasks that may run here only; nobody steals */
+    struct ae__wheel wheel;
+};
+
+struct ae_runtime {
+    ae_config config;                /* defaults filled in */
+    uint32_t workers_count;
+    struct ae__worker **workers;
+    uint32_t workers_started;        /* threads */
+    bool steals;                     /* AE_STEAL=off turns it off */
+    bool migrates;                   /* AE_CHAOS=migrate: every wake changes the worker */
+    bool counts_tasks;               /* tasks_max is small enough to be kept exactly */
+    struct ae__inject inject;
+    struct ae__idle idle;
+    struct ae__slab slab;
+    struct ae__stack_pool stacks;
+    struct ae__scope root;
+    struct ae__pool *pool;
+    void *io;
+
+    _Atomic(uint32_t) tasks_counted;
+    _Atomic(uint32_t) stopping;      /* 1: block_on refuses; 2: workers end */
+    _Atomic(uint32_t) signalled;     /* a signal asked for the end */
+
+    struct ae__lock stack_lock;      /* guards the two below */
+    struct ae__actor *stack_waiters; /* tasks whose first run found no stack */
+    _Atomic(uint32_t) stack_waiting;
+
+    /* a current-thread runtime: who drives it */
+    struct ae__lock drive_lock;
+    bool driven;
+    struct ae__waitq drive_queue;
+};
+
+static inline struct ae__worker *ae__worker_of(struct ae__thread *thread)
+{
+    return AE_CONTAINER_OF(thread, struct ae__worker, thread);
+}
+
+static inline void ae__count(_Atomic(uint64_t) *counter, uint64_t n)
+{
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, value + n, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker's loop, a step at a time (so that a simulator can run several on one thread):
+ * pinned tasks, local queues, shared queue, driver and timers, other workers' queues, sleep. */
+#include "sched/worker.h"
+
+#include "aether/log.h"
+#include "base/assert.h"
+#include "sched/runtime.h"
+#include "sched/sched.h"
+
+/* A batch of the shared queue: one to run, the rest into the ring. */
+static struct ae__task *take_shared(struct ae__worker *w, struct ae__inject *from, uint32_t share)
+{
+    uint32_t length = ae__inject_hint(from);
+    uint32_t room = ae__runq_room(&w->ring) / 2;
+    uint32_t want = length / share + 1;
+    struct ae__wakes batch;
+
+    if (length == 0) return NULL;
+    ae__wakes_init(&batch);
+    ae__inject_pop(from, want < room ? want : room + 1, &batch);
+    struct ae__actor *first = batch.head;
+    if (!first) return NULL;
+    for (struct ae__actor *actor = first->next, *next; actor; actor = next) {
+        next = actor->next;
+        ae__queue_push(w, ae__task_of(actor), false);
+    }
+    return ae__task_of(first);
+}
+
+static struct ae__task *take_pinned(struct ae__worker *w)
+{
+    struct ae__wakes one;
+
+    if (ae__inject_hint(&w->pinned) == 0) return NULL;
+    ae__wakes_init(&one);
+    ae__inject_pop(&w->pinned, 1, &one);
+    return one.head ? ae__task_of(one.head) : NULL;
+}
+
+/* Timers and I/O that are due, without waiting. */
+static void look_outside(struct ae__worker *w)
+{
+    struct ae__wakes wakes;
+
+    if (AE_UNLIKELY(atomic_load_explicit(&w->rt->signalled, memory_order_relaxed))) {
+        ae__runtime_signalled(w->rt);
+    }
+    ae__wakes_init(&wakes);
+    if (ae__wheel_next(&w->wheel) != INT64_MAX) {
+        ae__wheel_advance(&w->wheel, ae__os_now(), &wakes);
+    }
+    ae__parts.driver->poll(w->driver, 0, &wakes);
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+static struct ae__task *find_local(struct ae__worker *w)
+{
+    struct ae__task *task = take_pinned(w);
+
+    return task ? task : ae__queue_pop(w);
+}
+
+/* Every 61 slices what comes from outside goes first, so that a busy worker starves nobody. */
+static struct ae__task *find_fairly(struct ae__worker *w)
+{
+    look_outside(w);
+    struct ae__task *task = take_shared(w, &w->rt->inject, w->rt->workers_count);
+    return task ? task : find_local(w);
+}
+
+static struct ae__task *find_elsewhere(struct ae__worker *w)
+{
+    struct ae__task *task = take_shared(w, &w->rt->inject, w->rt->workers_count);
+
+    if (task) return task;
+    look_outside(w);
+    if ((task = find_local(w))) return task;
+    if (!w->searching) w->searching = ae__idle_begin_search(&w->rt->idle);
+    if (w->searching) task = ae__steal(w);
+    return task ? task : take_shared(w, &w->rt->inject, w->rt->workers_count);
+}
+
+/* A searcher found work: if it was the last, another one takes over the search. */
+static void end_search(struct ae__worker *w)
+{
+    w->searching = false;
+    if (ae__idle_end_search(&w->rt->idle)) ae__wake_one(w->rt);
+}
+
+void ae__worker_step(struct ae__worker *w)
+{
+    struct ae__task *task = w->tick % AE__TICKS == 0 ? find_fairly(w) : find_local(w);
+
+    if (!task) task = find_elsewhere(w);
+    if (!task) {
+        ae__worker_park(w);
+        return;
+    }
+    if (w->searching) end_search(w);
+    if (w->tick % AE__TICKS == 0) w->tick++;
+    ae__slice_start(w, task);
+}
+
+void ae__worker_enter(struct ae__worker *w)
+{
+    w->thread.errno_at = ae__thread_errno();
+    ae__san_native(&w->native_san);
+    ae__os_fault_stack_set();
+    ae__thread_set(&w->thread);
+}
+
+void ae__worker_leave(struct ae__worker *w)
+{
+    AE_ASSERT(!w->thread.current);
+    ae__thread_set(NULL);
+}
+
+void ae__worker_main(void *arg)
+{
+    struct ae__worker *w = arg;
+
+    ae__worker_enter(w);
+    while (atomic_load_explicit(&w->rt->stopping, memory_order_acquire) < 2) {
+        ae__worker_step(w);
+    }
+    ae__worker_leave(w);
+    ae__os_fault_stack_drop();
+}

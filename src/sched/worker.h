@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the scheduler: workers and their queues. */
+#ifndef AE_SCHED_WORKER_H
+#define AE_SCHED_WORKER_H
+
+#include "arch/thread.h"
+#include "sched/types.h"
+
+/* worker.c */
+void ae__worker_main(void *worker);                /* a worker thread, from start to stop */
+void ae__worker_enter(struct ae__worker *w);       /* this thread becomes the worker's */
+void ae__worker_leave(struct ae__worker *w);
+/* One turn of the loop: run a task, or look for one, or sleep. */
+void ae__worker_step(struct ae__worker *w);
+
+/* slice.c: giving the CPU from one context to the next */
+void ae__slice_start(struct ae__worker *w, struct ae__task *task); /* from the native context */
+void ae__slice_leave(struct ae__task *self, enum ae__commit commit); /* from a task */
+/* Does the task have a stack, or can it get one? False: it waits for one now. */
+bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task);
+
+/* queue.c: the local queues */
+struct ae__task *ae__queue_pop(struct ae__worker *w);   /* LIFO slot and ring */
+void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce); /* ring */
+void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task);
+/* Wake one more worker if there is a reason to (I2). */
+void ae__wake_one(struct ae_runtime *rt);
+void ae__worker_unpark(struct ae__worker *w);           /* make its park end */
+
+/* steal.c */
+struct ae__task *ae__steal(struct ae__worker *w);       /* while searching */
+
+/* park.c */
+void ae__worker_park(struct ae__worker *w);
+
+/* complete.c */
+void ae__task_finish(struct ae__worker *w, struct ae__task *task); /* after its last switch */
+
+static inline struct ae__worker *ae__worker_self(void)
+{
+    struct ae__thread *thread = ae__thread_get();
+
+    return thread ? thread->worker : NULL;
+}
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See stack.h.
+ *
+ * Guards: MADV_GUARD_INSTALL where it works (tested at start, not asked), which costs no mapping;
+ * else mprotect, as long as half of the process's mappings are left, then a slot goes without one
+ * (and the log says so, once). Sanitizer builds use mprotect: LeakSanitizer scans what the map
+ * calls readable. */
+#include "task/stack.h"
+
+#include "aether/log.h"
+#include "arch/os.h"
+#include "base/assert.h"
+#include "base/mem.h"
+
+#define CHUNK_BYTES ((size_t)64 << 20)
+#define BATCH 32u /* between a worker's cache and the shared list */
+
+#if defined(__aarch64__)
+#define GUARD_BYTES ((size_t)64 << 10) /* compilers probe every 64 KiB there */
+#else
+#define GUARD_BYTES ((size_t)16 << 10)
+#endif
+
+static const size_t class_bytes[AE__STACK_CLASSES] = {
+    (size_t)64 << 10, (size_t)256 << 10, (size_t)1 << 20
+};
+
+struct ae__stack_chunk {
+    struct ae__stack_chunk *next;
+    char *base;
+    size_t slot_bytes;
+    size_t slots;
+    _Atomic(size_t) used; /* slots cut so far */
+};
+
+uint8_t ae__stack_class(size_t bytes)
+{
+    if (bytes == 0) return 1;
+    for (uint8_t class = 0; class < AE__STACK_CLASSES - 1; class++) {
+        if (bytes <= class_bytes[class]) return class;
+    }
+    return AE__STACK_CLASSES - 1;
+}
+
+/* Sanitizers spread frames: their builds get twice the room. */
+size_t ae__stack_class_bytes(uint8_t class)
+{
+    AE_ASSERT(class < AE__STACK_CLASSES);
+    return class_bytes[class] * (AE_ASAN || AE_TSAN ? 2 : 1);
+}
+
+void ae__stack_pool_init(struct ae__stack_pool *pool)
+{
+    *pool = (struct ae__stack_pool){ 0 };
+    pool->guard_by_protect = AE_ASAN || AE_TSAN || !ae__os_guard_works();
+    pool->maps_left = ae__os_maps_max() / 2;
+}
+
+static void unmap_chunk(struct ae__stack_chunk *chunk)
+{
+    for (size_t i = 0; i < chunk->used; i++) {
+        char *end = chunk->base + (i + 1) * chunk->slot_bytes;
+        struct ae__stack *stack = (struct ae__stack *)end - 1;
+        ae__san_stack_gone(&stack->san, stack->low, (size_t)(end - stack->low));
+    }
+    ae__os_unmap(chunk->base, chunk->slot_bytes * chunk->slots);
+    ae__mem_free(chunk);
+}
+
+void ae__stack_pool_finish(struct ae__stack_pool *pool)
+{
+    struct ae__stack_chunk *next;
+
+    for (struct ae__stack_chunk *chunk = pool->chunks; chunk; chunk = next) {
+        next = chunk->next;
+        unmap_chunk(chunk);
+    }
+    pool->chunks = NULL;
+}
+
+static struct ae__stack_chunk *add_chunk(struct ae__stack_pool *pool, uint8_t class)
+{
+    struct ae__stack_chunk *chunk = ae__mem_zalloc(sizeof *chunk);
+
+    if (!chunk) return NULL;
+    chunk->slot_bytes = ae__stack_class_bytes(class);
+    chunk->slots = CHUNK_BYTES / chunk->slot_bytes;
+    chunk->base = ae__os_map(CHUNK_BYTES);
+    if (!chunk->base) {
+        ae__mem_free(chunk);
+        return NULL;
+    }
+    ae__os_no_huge_pages(chunk->base, CHUNK_BYTES);
+    chunk->next = pool->chunks;
+    pool->chunks = chunk;
+    return chunk;
+}
+
+static void install_guard(struct ae__stack_pool *pool, char *base)
+{
+    if (pool->guard_by_protect) {
+        if (pool->maps_left < 2) {
+            if (pool->maps_left == 1) return;
+            pool->maps_left = 1;
+        }
+        if (pool->maps_left >= 4) {
+            pool->maps_left -= 2;
+            if (ae__os_guard(base, GUARD_BYTES, true)) return;
+        }
+        if (pool->maps_left > 1) {
+            pool->maps_left = 1;
+            ae_log(AE_WARN, "stacks from here on have no guard: vm.max_map_count is used up");
+        }
+        return;
+    }
+    if (!ae__os_guard(base, GUARD_BYTES, false)) pool->guard_by_protect = true;
+}
+
+/* Cut the next slot of the chunk. Under the lock. */
+static struct ae__stack *cut_slot(struct ae__stack_pool *pool, struct ae__stack_chunk *chunk,
+                                  uint8_t class)
+{
+    size_t index = chunk->used;
+    char *base = chunk->base + index * chunk->slot_bytes;
+    char *end = base + chunk->slot_bytes;
+    struct ae__stack *stack = (struct ae__stack *)end - 1;
+
+    install_guard(pool, base);
+    stack->low = base + GUARD_BYTES;
+    stack->class = class;
+    ae__san_stack_made(&stack->san, stack->low, (size_t)(end - stack->low));
+    atomic_store_explicit(&chunk->used, index + 1, memory_order_relaxed);
+    return stack;
+}
+
+/* Under the lock. */
+static struct ae__stack *take_shared(struct ae__stack_pool *pool, uint8_t class)
+{
+    struct ae__stack *stack = pool->free[class];
+
+    if (stack) {
+        pool->free[class] = stack->next;
+        pool->free_count[class]--;
+        return stack;
+    }
+    struct ae__stack_chunk *chunk = pool->chunks;
+    size_t bytes = ae__stack_class_bytes(class);
+    while (chunk && (chunk->slot_bytes != bytes || chunk->used == chunk->slots)) {
+        chunk = chunk->next;
+        if (chunk && chunk->slot_bytes == bytes && chunk->used == chunk->slots) chunk = NULL;
+    }
+    if (!chunk) chunk = add_chunk(pool, class);
+    return chunk ? cut_slot(pool, chunk, class) : NULL;
+}
+
+static void cache_push(struct ae__stack_cache *cache, struct ae__stack *stack)
+{
+    stack->next = cache->free[stack->class];
+    cache->free[stack->class] = stack;
+    cache->count[stack->class]++;
+}
+
+static struct ae__stack *cache_pop(struct ae__stack_cache *cache, uint8_t class)
+{
+    struct ae__stack *stack = cache->free[class];
+
+    cache->free[class] = stack->next;
+    cache->count[class]--;
+    return stack;
+}
+
+/* Fresh slots are taken one by one, so that an idle program touches few; used ones by the batch. */
+static void refill(struct ae__stack_pool *pool, struct ae__stack_cache *cache, uint8_t class)
+{
+    ae__lock_acquire(&pool->lock);
+    for (unsigned i = 0; i < BATCH && (i == 0 || pool->free[class]); i++) {
+        struct ae__stack *stack = take_shared(pool, class);
+        if (!stack) break;
+        cache_push(cache, stack);
+    }
+    ae__lock_release(&pool->lock);
+}
+
+struct ae__stack *ae__stack_get(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
+                                uint8_t class)
+{
+    AE_DEBUG_ASSERT(class < AE__STACK_CLASSES);
+    if (AE_UNLIKELY(!cache->free[class])) refill(pool, cache, class);
+    if (AE_UNLIKELY(!cache->free[class])) return NULL;
+    struct ae__stack *stack = cache_pop(cache, class);
+    ae__san_stack_reuse(&stack->san);
+    return stack;
+}
+
+static void spill(struct ae__stack_pool *pool, struct ae__stack_cache *cache, uint8_t class,
+                  unsigned count)
+{
+    ae__lock_acquire(&pool->lock);
+    for (unsigned i = 0; i < count && cache->free[class]; i++) {
+        struct ae__stack *stack = cache_pop(cache, class);
+        stack->next = pool->free[class];
+        pool->free[class] = stack;
+        pool->free_count[class]++;
+    }
+    ae__lock_release(&pool->lock);
+}
+
+void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
+                   struct ae__stack *stack)
+{
+    uint8_t class = stack->class;
+
+    AE_ASSERT(class < AE__STACK_CLASSES); /* the head is the stack's first victim from above */
+    if (AE_UNLIKELY(cache->count[class] >= AE__STACK_CACHE_MAX)) spill(pool, cache, class, BATCH);
+    cache_push(cache, stack);
+}
+
+void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *cache)
+{
+    for (uint8_t class = 0; class < AE__STACK_CLASSES; class++) {
+        spill(pool, cache, class, UINT32_MAX);
+    }
+}
+
+void *ae__stack_top(struct ae__stack *stack, uint32_t colour)
+{
+    uintptr_t top = (uintptr_t)stack - (colour % 16) * AE_CACHE_LINE;
+
+    return (void *)(top & ~(uintptr_t)63);
+}
+
+size_t ae__stack_overflowed(const struct ae__stack_pool *pool, uintptr_t address, uintptr_t sp)
+{
+    for (const struct ae__stack_chunk *chunk = pool->chunks; chunk; chunk = chunk->next) {
+        uintptr_t base = (uintptr_t)chunk->base;
+        if (sp - base >= CHUNK_BYTES && address - base >= CHUNK_BYTES) continue;
+        if (address - base < CHUNK_BYTES && (address - base) % chunk->slot_bytes < GUARD_BYTES) {
+            return chunk->slot_bytes;
+        }
+        if (sp - base < CHUNK_BYTES && (sp - base) % chunk->slot_bytes < GUARD_BYTES) {
+            return chunk->slot_bytes;
+        }
+    }
+    return 0;
+}
+
+size_t ae__stack_count(const struct ae__stack_pool *pool)
+{
+    size_t count = 0;
+
+    for (const struct ae__stack_chunk *chunk = pool->chunks; chunk; chunk = chunk->next) {
+        count += atomic_load_explicit(&chunk->used, memory_order_relaxed);
+    }
+    return count;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stacks: guarded, pooled, taken at a task's first run and given back when it returns.
+ *
+ * A stack is known by its head, a small record at its top. Memory comes in large mappings cut into
+ * equal slots, each with a guard at its low end. Per-worker caches (LIFO, so that the next task
+ * runs on warm pages) sit above one shared list per class. */
+#ifndef AE_TASK_STACK_H
+#define AE_TASK_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/sanitize.h"
+#include "task/lock.h"
+
+#define AE__STACK_CLASSES 3 /* 64 KiB, 256 KiB, 1 MiB */
+#define AE__STACK_CACHE_MAX 64
+
+/* At the very top of the slot; what the task may use ends below it. */
+struct ae__stack {
+    struct ae__stack *next;  /* in a cache */
+    char *low;               /* lowest usable byte, above the guard */
+    uint8_t class;
+    struct ae__san san;
+};
+
+struct ae__stack_chunk;
+
+/* Of one runtime. */
+struct ae__stack_pool {
+    struct ae__lock lock;            /* guards the lists below */
+    struct ae__stack *free[AE__STACK_CLASSES];
+    uint32_t free_count[AE__STACK_CLASSES];
+    struct ae__stack_chunk *chunks;  /* mappings, newest first; also read by the fault handler */
+    bool guard_by_protect;
+    size_t maps_left;                /* guards by mprotect cost mappings */
+};
+
+/* Of one worker; used by its thread only. */
+struct ae__stack_cache {
+    struct ae__stack *free[AE__STACK_CLASSES];
+    uint32_t count[AE__STACK_CLASSES];
+};
+
+void ae__stack_pool_init(struct ae__stack_pool *pool);
+void ae__stack_pool_finish(struct ae__stack_pool *pool); /* no task is left */
+
+/* The smallest class that has so many bytes (0: 256 KiB); the largest if none. */
+uint8_t ae__stack_class(size_t bytes);
+size_t ae__stack_class_bytes(uint8_t class);
+
+/* A stack of the class. NULL: no memory. */
+struct ae__stack *ae__stack_get(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
+                                uint8_t class);
+void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
+                   struct ae__stack *stack);
+/* Give the whole cache back (a worker ends). */
+void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *cache);
+
+/* Where the stack begins: 16-byte aligned, coloured so that tops do not share cache sets. */
+void *ae__stack_top(struct ae__stack *stack, uint32_t colour);
+
+/* Does the address lie in the guard of some slot, or sp below the usable part of it? The slot's
+ * size, or 0. Signal-safe. */
+size_t ae__stack_overflowed(const struct ae__stack_pool *pool, uintptr_t address, uintptr_t sp);
+
+/* Stacks that are in use or cached. */
+size_t ae__stack_count(const struct ae__stack_pool *pool);
+
+#endif
