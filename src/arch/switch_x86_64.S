@@ -73,7 +73,7 @@ ae__arch_entry:
 ae__arch_prepare:
     .cfi_startproc
     endbr64
-    leaq -64(%rdi), %rax
+    leaq -72(%rdi), %rax
     movq $0, 0(%rax)           /* r15 */
     movq $0, 8(%rax)           /* r14 */
     movq $0, 16(%rax)          /* r13 */
@@ -81,7 +81,7 @@ ae__arch_prepare:
     movq %rsi, 32(%rax)        /* rbx: what ae__arch_entry calls */
     movq $0, 40(%rax)          /* rbp: end of the frame chain */
     leaq ae__arch_entry(%rip), %rcx
-    movq %rcx, 48(%rax)        /* where ret goes; the stack is 16-byte aligned there, less 8 */
+    movq %rcx, 48(%rax)        /* where ret goes, with rsp = top - 16: aligned for the call */
     movq $0, 56(%rax)
     ret
     .cfi_endproc
