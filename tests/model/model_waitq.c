@@ -442,7 +442,7 @@ int64_t ae__os_now(void)
     return 0;
 }
 
-struct ae__runtime *ae__runtime_self(void)
+struct ae_runtime *ae__runtime_self(void)
 {
     return NULL;
 }
@@ -452,7 +452,7 @@ bool ae__in_task(void)
     return false;
 }
 
-void ae__timer_arm(struct ae__runtime *rt, struct ae__timer *timer, int64_t when_ns,
+void ae__timer_arm(struct ae_runtime *rt, struct ae__timer *timer, int64_t when_ns,
                    void (*fire)(struct ae__timer *, struct ae__wakes *))
 {
     (void)rt;
