@@ -31,27 +31,42 @@ static void settle(void)
     micro_ok(ae_sleep(200 * AE_MS), "sleep");
 }
 
+struct gate {
+    ae_sem sem;
+    atomic_uint arrived;
+};
+
 static int wait_at_gate(void *arg)
 {
-    micro_ok(ae_sem_acquire(arg, 1), "acquire");
+    struct gate *gate = arg;
+
+    atomic_fetch_add_explicit(&gate->arrived, 1, memory_order_relaxed);
+    micro_ok(ae_sem_acquire(&gate->sem, 1), "acquire");
     return 0;
+}
+
+static void await_all(atomic_uint *arrived, unsigned count)
+{
+    while (atomic_load(arrived) < count)
+        micro_ok(ae_sleep(10 * AE_MS), "sleep");
+    settle();
 }
 
 static double parked_task(void)
 {
-    ae_sem gate;
+    struct gate gate = {0};
     ae_scope scope;
     double before;
     double per;
 
-    ae_sem_init(&gate, 0);
+    ae_sem_init(&gate.sem, 0);
     ae_scope_begin(&scope);
     before = resident();
     for (unsigned i = 0; i < MEMORY_TASKS; i++)
         micro_ok(ae_go(wait_at_gate, &gate), "go");
-    settle();
+    await_all(&gate.arrived, MEMORY_TASKS);
     per = (resident() - before) / MEMORY_TASKS;
-    ae_sem_release(&gate, MEMORY_TASKS);
+    ae_sem_release(&gate.sem, MEMORY_TASKS);
     micro_ok(ae_scope_end(&scope, 0), "scope");
     return per;
 }
@@ -119,9 +134,7 @@ static double million(void)
     ae_scope_begin(&scope);
     for (unsigned i = 0; i < MILLION; i++)
         micro_ok(ae_go(park_outer, &crowd), "go");
-    while (atomic_load(&crowd.arrived) < MILLION)
-        micro_ok(ae_sleep(10 * AE_MS), "sleep");
-    settle();
+    await_all(&crowd.arrived, MILLION);
     pages = micro_status("VmHWM:") / MILLION;
     tables = micro_status("VmPTE:") / MILLION;
     control = control_bytes() / MILLION;
