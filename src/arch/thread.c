@@ -10,12 +10,13 @@ _Thread_local struct ae__thread *ae__tls_thread;
 
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
-static void (*exit_destroy)(struct ae__thread *);
+static void (*_Atomic exit_destroy)(struct ae__thread *);
 
 static void on_exit_of_thread(void *value)
 {
     ae__tls_thread = value; /* destroy may look itself up */
-    if (exit_destroy) exit_destroy(value);
+    void (*destroy)(struct ae__thread *) = exit_destroy;
+    if (destroy) destroy(value);
     ae__tls_thread = NULL;
 }
 
