@@ -6,7 +6,7 @@
 
 Each test is a program that ends with `N passed, N failed`; one that prints no such line counts as
 one case, by its exit status. Tests that meson calls not parallel run alone, after the others.
-A failing program's output is shown in full. PART: part of a program's name.
+A failing program's output is shown (head and tail if it is long). PART: part of a program's name.
 """
 import argparse
 import concurrent.futures
@@ -20,6 +20,7 @@ import time
 
 COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
 RUNNING = set()
+OUTPUT_LINES_MAX = 150
 
 
 def tests_of(build, suites, parts):
@@ -64,7 +65,10 @@ def report(label, result, verbose):
     mark = 'FAILED' if failed else 'ok'
     print(f'  {label} {test["name"]}: {mark}, {passed} passed, {failed} failed, {seconds:.1f} s',
           flush=True)
-    for line in output.splitlines():
+    lines = output.splitlines()
+    if len(lines) > OUTPUT_LINES_MAX:
+        lines[OUTPUT_LINES_MAX - 20:-20] = ['... (run the program itself for the rest)']
+    for line in lines:
         if failed or verbose or line.startswith(('note: ', 'skip: ')):
             print('    ' + line)
     sys.stdout.flush()
