@@ -7,8 +7,8 @@ import socket
 import subprocess
 import time
 
-from program import (AETHER, PATIENCE_S, Server, ask, case, expect, expect_in, free_port, read_all,
-                     run_cases)
+from program import (AETHER, PATIENCE_S, WORKERS, Server, ask, case, expect, expect_in, free_port,
+                     read_all, run_cases)
 
 FIGURES = {"version", "driver", "t", "up", "workers", "parked", "live", "spawned", "slices",
            "steals", "stolen", "polls", "events", "syscalls", "stacks", "cached", "threads", "idle",
@@ -111,7 +111,7 @@ def events_come_four_times_a_second_with_all_figures():
     seconds = time.monotonic() - start
     events.close()
     expect(set(first), FIGURES)
-    expect(first["workers"], 2)
+    expect(first["workers"], WORKERS)
     expect(first["driver"], "epoll")
     expect(1.5 < seconds < 6, True, f"{seconds} s for eight")
     for key in ("requests", "spawned", "syscalls", "t"):

@@ -7,7 +7,7 @@ says so and counts no case as passed: nothing was seen."""
 import sys
 
 import browser
-from program import BUILD, SCALE, Server, case, expect, run_cases
+from program import BUILD, SCALE, WORKERS, Server, case, expect, run_cases
 
 program = browser.find()
 if not program:
@@ -37,7 +37,7 @@ def figures_arrive_and_are_drawn():
     expect(page.wait("parseFloat(document.getElementById('requests').textContent) > 5",
                      20 * SCALE), True, text("requests"))
     expect(page.wait("document.getElementById('driver').textContent === 'epoll'", 5), True)
-    expect(page.run("document.querySelectorAll('#workers-cells i').length"), 2)
+    expect(page.run("document.querySelectorAll('#workers-cells i').length"), WORKERS)
     for name in ("p50", "p99", "syscalls", "tasks", "stacks", "total"):
         expect(page.wait(f"document.getElementById('{name}').textContent !== '–'", 10 * SCALE),
                True, name)

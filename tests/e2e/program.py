@@ -17,6 +17,7 @@ BUILD = pathlib.Path(os.environ.get("AE_BUILD_DIR", TOP / "build" / "release"))
 AETHER = str(BUILD / "cli" / "aether")
 SCALE = float(os.environ.get("AE_TEST_TIMEOUT_SCALE", "1"))
 PATIENCE_S = 20 * SCALE
+WORKERS = 1 if os.environ.get("AE_FLAVOR") == "current" else 2  # that `-w 2` gives
 
 _cases = []
 
