@@ -29,10 +29,16 @@ SEAMS = ('arch', 'driver')
 HEAD = '# SPDX-License-Identifier: Apache-2.0\n'
 
 
+def plain(name):
+    """The name without what one libc adds to it: versions, C standards, large files."""
+    name = re.sub(r'^__isoc\d+_', '', name.split('@')[0])
+    return name if name.startswith('ae_') else re.sub(r'64(v2)?$', r'\1', name)
+
+
 def nm(*args):
     out = subprocess.run(['nm', '--format=posix', *args], check=True, capture_output=True,
                          text=True).stdout
-    return {line.split()[0].split('@')[0] for line in out.splitlines() if ' ' in line}
+    return {plain(line.split()[0]) for line in out.splitlines() if ' ' in line}
 
 
 def read_list(path):
