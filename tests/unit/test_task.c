@@ -309,11 +309,11 @@ static int uses_locals(void *arg)
     EXPECT_EQ(ae_local_set(&key_b, &one), 0);
     ae_yield();
     EXPECT_PTR_EQ(ae_local_get(&key_a), &one);
-    ae_local more[6] = { { NULL } };
+    static const ae_local more[6] = { { NULL } };
     for (int i = 0; i < 6; i++) {
-        EXPECT_EQ(ae_local_set(&more[i], &more[i]), 0);
+        EXPECT_EQ(ae_local_set(&more[i], &one), 0);
     }
-    EXPECT_PTR_EQ(ae_local_get(&more[0]), &more[0]);
+    EXPECT_PTR_EQ(ae_local_get(&more[0]), &one);
     return 0;
 }
 
