@@ -10,6 +10,7 @@
 #include <aether/http.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,12 @@ static inline int site_stop(struct site *site)
     EXPECT_EQ(ae_runtime_destroy(site->rt), 0);
     ae_http_server_destroy(site->server);
     return site->result;
+}
+
+/* The server has its own clock and its own threads: what only time shows is waited for. */
+static inline void pause_ms(int ms)
+{
+    (void)poll(NULL, 0, ms);
 }
 
 static inline int dial(const struct site *site)

@@ -201,7 +201,7 @@ TEST(a_request_may_come_byte_by_byte)
     fd = dial(&site);
     for (size_t i = 0; i < sizeof(wire) - 1; i++) {
         say_bytes(fd, wire + i, 1);
-        usleep(500);
+        pause_ms(1);
     }
     EXPECT_GT(hear_all(fd, buf, sizeof(buf)), 0);
     EXPECT_STREQ(body_of(buf), "hello");
@@ -358,7 +358,8 @@ TEST(a_client_is_told_to_continue_when_its_body_is_read)
     say(fd, "ok");
     EXPECT_EQ(hear(fd, buf, sizeof(buf)), 200);
     EXPECT_STREQ(body_of(buf), "ok");
-    say(fd, "POST /ignore HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    say(fd, "POST /ignore HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            "Content-Length: 2\r\n\r\n");
     EXPECT_EQ(hear(fd, buf, sizeof(buf)), 200); /* no 100: nobody read it */
     EXPECT_NOT_NULL(strstr(buf, "Connection: close\r\n"));
     EXPECT_EQ(hear_all(fd, buf, sizeof(buf)), 0);
@@ -376,7 +377,8 @@ TEST(responses_in_pieces_are_chunked_or_end_with_the_connection)
     EXPECT_STREQ(body_of(buf), "8\r\npiece 0;\r\n8\r\npiece 1;\r\n8\r\npiece 2;\r\n0\r\n\r\n");
     EXPECT_NOT_NULL(strstr(buf, "\r\nx-a: 2\r\nX-A: 3\r\n"));
     EXPECT_NULL(strstr(buf, "X-A: 1"));
-    EXPECT_EQ(ask(&site, "GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", buf, sizeof(buf)),
+    EXPECT_EQ(ask(&site, "GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", buf,
+                  sizeof(buf)),
               200);
     EXPECT_STREQ(body_of(buf), "piece 0;piece 1;piece 2;");
     EXPECT_NULL(strstr(buf, "Transfer-Encoding"));
