@@ -31,7 +31,11 @@ static void on_ending(int number)
     int saved = errno;
 
     if (atomic_fetch_add(&ending_count, 1) > 0) {
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, number);
         signal(number, SIG_DFL);
+        pthread_sigmask(SIG_UNBLOCK, &one, NULL); /* it is blocked in its own handler */
         raise(number);
         _exit(128 + number);
     }
