@@ -59,12 +59,22 @@ static void add_counters(struct conn_counters *to, struct conn_counters *from)
 void ae__http_registry_remove(struct conn *c)
 {
     ae_http_server *server = c->server;
+    size_t left;
 
     pthread_mutex_lock(&server->lock);
     link_out(&c->link);
-    server->live--;
+    left = --server->live;
     add_counters(&server->closed, &c->counters);
     pthread_mutex_unlock(&server->lock);
+    if (left == 0 && atomic_load(&server->draining)) ae_event_set(&server->deserted);
+}
+
+size_t ae__http_registry_live(ae_http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    size_t live = server->live;
+    pthread_mutex_unlock(&server->lock);
+    return live;
 }
 
 static int waits_for(const struct conn *c)

@@ -104,18 +104,19 @@ static void empty_queue(const struct acceptor *a)
         take(a, stream);
 }
 
-static int wait_for_connections(struct serving *s, int64_t ns)
+/* 0: all are gone; -ETIMEDOUT: not yet; -ECANCELED: the drain's time is over. */
+static int wait_for_connections(ae_http_server *server, int64_t ns)
 {
     ae_scope nap;
     int rc;
 
+    if (ae__http_registry_live(server) == 0) return 0;
     ae_scope_begin(&nap);
     ae_scope_deadline(&nap, ae_now() + ns);
-    rc = ae_scope_wait(&s->connections);
+    rc = ae_event_wait(&server->deserted);
     return ae_scope_end(&nap, rc);
 }
 
-/* 0: all are done; -ECANCELED: the drain's time was over. */
 static int drain(struct serving *s)
 {
     ae_http_server *server = s->server;
@@ -130,10 +131,10 @@ static int drain(struct serving *s)
         ae_listener_close(server->listeners[i]);
     }
     server->listener_count = 0;
-    rc = wait_for_connections(s, server->opts.drain_idle_ns);
+    rc = wait_for_connections(server, server->opts.drain_idle_ns);
     while (rc == -ETIMEDOUT) {
         ae__http_registry_end_idle(server);
-        rc = wait_for_connections(s, IDLE_PASS_NS);
+        rc = wait_for_connections(server, IDLE_PASS_NS);
     }
     return rc;
 }

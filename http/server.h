@@ -94,8 +94,8 @@ struct ae_http_server {
 
     ae_event stop;
     ae_event populated; /* set while there are connections: the reaper sleeps without */
+    ae_event deserted;  /* set when the last connection goes while draining */
     ae_sem permits;     /* connections that may still be opened */
-    ae_scope *connections_scope;
 
     /* the clock: set by reaper and acceptors, read by connections */
     _Atomic(int64_t) now_ns, unix_s;
@@ -115,6 +115,7 @@ struct ae_http_server {
 
 void ae__http_registry_add(ae_http_server *server, struct conn *c);
 void ae__http_registry_remove(struct conn *c);
+size_t ae__http_registry_live(ae_http_server *server);
 /* Shut the connection that has waited longest for a head. False: there is none. */
 bool ae__http_registry_evict(ae_http_server *server);
 /* Shut what waits for the first byte of a request. */
