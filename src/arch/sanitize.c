@@ -45,6 +45,11 @@ void ae__san_stack_reuse(struct ae__san *san)
 #if AE_ASAN
     __asan_unpoison_memory_region(san->low, san->size);
 #endif
+#if AE_TSAN
+    /* The task that died never left its last functions: their entries would pile up. */
+    __tsan_destroy_fiber(san->fiber);
+    san->fiber = __tsan_create_fiber(0);
+#endif
     san->fake = NULL;
 }
 

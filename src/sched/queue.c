@@ -40,8 +40,12 @@ void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
 
 void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task)
 {
+    /* Only the owner fills the slot; thieves empty it. */
+    if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) {
+        atomic_store_explicit(&w->lifo, task, memory_order_release);
+        return;
+    }
     struct ae__task *old = atomic_exchange_explicit(&w->lifo, task, memory_order_acq_rel);
-
     if (old) ae__queue_push(w, old, true);
 }
 

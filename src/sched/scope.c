@@ -132,8 +132,9 @@ int ae_scope_end(ae_scope *opaque, int rc)
 int ae_scope_wait(ae_scope *opaque)
 {
     struct ae__scope *scope = from_public(opaque);
-    struct ae__actor *self = check_owner(scope);
+    struct ae__actor *self = ae__actor_self();
 
+    AE_ASSERT(scope->owner == self);
     if (ae__actor_cancelled(self)) return -ECANCELED;
     return ae__scope_wait_children(scope, self, true);
 }

@@ -19,6 +19,8 @@ bool ae__seam_cancelled(const struct ae__actor *self);
 
 /* wait.c, for those who park. ARMED -> PARKED; false: it was claimed before, so the caller makes it
  * ready (or just goes on, if it is the actor itself). */
+/* Before: note the cancels so far, and claim for one that was there already (W4). */
+void ae__wait_look(struct ae__actor *self);
 bool ae__wait_commit(struct ae__actor *actor);
 /* CLAIMED -> IDLE; the reason. */
 uint16_t ae__wait_finish(struct ae__actor *self);

@@ -252,10 +252,7 @@ void ae__task_defer_timeout(struct ae__timer *timer, struct ae__wakes *wakes)
 void ae__task_defer_commit(struct ae__task *task)
 {
     struct ae__actor *actor = &task->actor;
-    uint64_t word = atomic_load_explicit(&actor->wait, memory_order_relaxed);
 
-    if (ae__actor_cancelled(actor)) { /* W4 */
-        (void)ae__wait_claim(actor, (uint32_t)(word >> 32), AE__REASON_CANCEL);
-    }
+    ae__wait_look(actor);
     if (!ae__wait_commit(actor)) ae__ready(actor);
 }

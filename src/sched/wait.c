@@ -37,13 +37,8 @@ uint32_t ae__wait_begin(struct ae__actor *self, bool cancellable, enum ae__wait_
     uint64_t word = (uint64_t)sequence << SEQUENCE_SHIFT |
                     (cancellable ? AE__WAIT_CANCELLABLE : 0) | AE__WAIT_ARMED;
     /* release: who claims by this sequence sees what was written for the wait. Late claims of the
-     * wait before fail by the sequence (W1). A cancellable wait needs the exchange: the look at the
-     * cancel flag in ae__wait_park must not come before it (W4). */
-    if (cancellable) {
-        atomic_exchange_explicit(&self->wait, word, memory_order_seq_cst);
-    } else {
-        atomic_store_explicit(&self->wait, word, memory_order_release);
-    }
+     * wait before fail by the sequence (W1). */
+    atomic_store_explicit(&self->wait, word, memory_order_release);
     return sequence;
 }
 
@@ -90,6 +85,7 @@ bool ae__wait_wake(struct ae__actor *actor, uint32_t sequence, uint16_t reason,
 
 void ae__wait_cancel(struct ae__actor *actor, struct ae__wakes *wakes)
 {
+    atomic_fetch_add_explicit(&actor->cancels, 1, memory_order_seq_cst); /* W4 */
     uint64_t word = atomic_load_explicit(&actor->wait, memory_order_seq_cst); /* W4 */
 
     if (claim_word(actor, word, AE__REASON_CANCEL, true, 0) == AE__CLAIM_PARKED) {
@@ -124,20 +120,41 @@ uint16_t ae__wait_abort(struct ae__actor *self)
     return ae__wait_finish(self);
 }
 
+/* W4; the actor is PARKED. True: this claimed it for the cancel, the caller makes it ready. */
+static bool cancelled_meanwhile(struct ae__actor *actor, uint64_t word, uint32_t seen)
+{
+    if (AE_LIKELY(atomic_load_explicit(&actor->cancels, memory_order_seq_cst) == seen)) {
+        return false;
+    }
+    return ae__wait_claim(actor, sequence_of(word), AE__REASON_CANCEL) == AE__CLAIM_PARKED;
+}
+
 bool ae__wait_commit(struct ae__actor *actor)
 {
     uint64_t word = atomic_load_explicit(&actor->wait, memory_order_relaxed);
+    uint32_t seen = actor->cancels_seen; /* once PARKED the actor may be in its next wait */
 
     while (state_of(word) == AE__WAIT_ARMED) {
-        /* release: the saved registers, for whoever claims; acquire is for the failure */
+        /* release: the saved registers, for whoever claims; seq_cst for W4 */
         if (atomic_compare_exchange_weak_explicit(&actor->wait, &word,
                                                   (word & ~STATE_MASK) | AE__WAIT_PARKED,
-                                                  memory_order_acq_rel, memory_order_acquire)) {
-            return true;
+                                                  memory_order_seq_cst, memory_order_acquire)) {
+            return !(word & AE__WAIT_CANCELLABLE) || !cancelled_meanwhile(actor, word, seen);
         }
     }
     AE_ASSERT(state_of(word) == AE__WAIT_CLAIMED);
     return false;
+}
+
+void ae__wait_look(struct ae__actor *self)
+{
+    uint64_t word = atomic_load_explicit(&self->wait, memory_order_relaxed);
+
+    /* W4: the count before the flag */
+    self->cancels_seen = atomic_load_explicit(&self->cancels, memory_order_seq_cst);
+    if (AE_UNLIKELY(ae__seam_cancelled(self))) {
+        (void)ae__wait_claim(self, sequence_of(word), AE__REASON_CANCEL); /* or it was before */
+    }
 }
 
 uint16_t ae__wait_park(struct ae__actor *self)
@@ -145,10 +162,7 @@ uint16_t ae__wait_park(struct ae__actor *self)
     uint64_t word = atomic_load_explicit(&self->wait, memory_order_relaxed);
 
     AE_DEBUG_ASSERT(state_of(word) != AE__WAIT_IDLE);
-    /* W4: after the exchange in ae__wait_begin */
-    if (word & AE__WAIT_CANCELLABLE && ae__seam_cancelled(self)) {
-        (void)ae__wait_claim(self, sequence_of(word), AE__REASON_CANCEL); /* or it was before */
-    }
+    if (word & AE__WAIT_CANCELLABLE) ae__wait_look(self);
     word = atomic_load_explicit(&self->wait, memory_order_relaxed);
     /* Claimed meanwhile: no need to give the worker up. */
     if (state_of(word) != AE__WAIT_CLAIMED) ae__seam_park(self);

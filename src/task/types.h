@@ -65,6 +65,8 @@ struct ae__actor {
     uint8_t wait_kind;          /* enum ae__wait_kind */
     uint16_t pins;              /* > 0: stays on its worker */
     uint32_t last_worker;       /* slot that ran it last */
+    _Atomic(uint32_t) cancels;  /* how often a cancel looked at it (W4) */
+    uint32_t cancels_seen;      /* by the wait at hand; the actor's, then its commit's */
 };
 
 enum ae__node_kind {
