@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program with a task parked in each way worth looking at from a debugger: tests/gdb/test_gdb.py
- * stops it in everybody_is_parked(), lists the tasks and walks their stacks. */
+ * stops it in everybody_is_parked(), lists the tasks and walks their stacks. With an argument it
+ * aborts there, for a core file. */
 #include <aether/aether.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static ae_chan *silence;
 static ae_mutex lock;
@@ -13,7 +15,8 @@ static ae_listener *listener;
 __attribute__((noinline)) static int wait_for_a_word(int *word)
 {
     int rc = ae_recv(silence, word);
-    return rc + (*word & 1);
+    *word = rc;
+    return rc;
 }
 
 static int receiver(void *arg)
@@ -50,16 +53,29 @@ static int locker(void *arg)
     return rc;
 }
 
-void everybody_is_parked(void);
-__attribute__((noinline)) void everybody_is_parked(void)
+void everybody_is_parked(bool dump);
+__attribute__((noinline)) void everybody_is_parked(bool dump)
 {
     puts("parked");
     fflush(stdout);
+    if (dump) abort();
 }
 
-static int app(void *arg)
+/* The other worker sleeps, so it has found nothing to run, and neither has this one. */
+static int wait_until_parked(void)
 {
-    (void)arg;
+    ae_metrics seen = { .size = sizeof seen };
+    int rc = 0;
+
+    while (rc == 0 && (seen.workers_parked == 0 || seen.slices < 6)) {
+        rc = ae_sleep(50 * AE_MS);
+        if (rc == 0) rc = ae_metrics_get(NULL, &seen);
+    }
+    return rc;
+}
+
+static int app(void *dump)
+{
     int rc = ae_listen("127.0.0.1:0", NULL, &listener);
     if (rc < 0) return rc;
     ae_self_set_name("app");
@@ -71,8 +87,8 @@ static int app(void *arg)
     for (size_t i = 0; i < sizeof parked / sizeof *parked && rc == 0; i++) {
         rc = ae_go(parked[i], NULL);
     }
-    if (rc == 0) rc = ae_sleep(300 * AE_MS); /* by then they are parked; the test retries */
-    everybody_is_parked();
+    if (rc == 0) rc = wait_until_parked();
+    everybody_is_parked(dump != NULL);
     ae_mutex_unlock(&lock);
     ae_scope_cancel(&scope, 0);
     rc = ae_scope_end(&scope, rc);
@@ -80,11 +96,11 @@ static int app(void *arg)
     return rc;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     ae_config config = { AE_CONFIG, .workers = 2 };
     silence = ae_chan_create(sizeof(int), 0);
-    int rc = silence ? ae_run(&config, app, NULL) : 1;
+    int rc = silence ? ae_run(&config, app, argc > 1 ? argv[1] : NULL) : 1;
     ae_chan_destroy(silence);
     return rc != 0;
 }
