@@ -23,6 +23,8 @@ import gdb.unwinder
 
 TASK_BYTES = 256
 READ_TASKS = 4096  # how many control blocks are read at once
+# The runtime's own way into a switch, the same for every waiting task: not shown by `ae bt`.
+INTO_SWITCH = re.compile(r"ae__(arch_switch|context_switch|slice_leave|seam_park|wait_park) ")
 
 
 # ---- what the program's memory says ----
@@ -271,7 +273,10 @@ def stack_of(task):
             return ["(its stack is not in this core: gcore stops at stack guards, the kernel "
                     "does not; use `ulimit -c unlimited` and an abort)"]
         UNWINDER.aim(int(task.block["sp"]))
-        return backtrace_here()[1:]
+        frames = backtrace_here()[1:]
+        while frames and INTO_SWITCH.match(frames[0]):
+            frames.pop(0)
+        return frames
     finally:
         UNWINDER.aim(None)
         before.switch()
