@@ -17,16 +17,16 @@
 
 struct conn *ae__http_conn_create(ae_http_server *server, ae_stream *stream)
 {
-    struct conn *c = calloc(1, sizeof(*c));
+    struct conn *c = aligned_alloc(_Alignof(struct conn), sizeof(*c));
 
     if (!c) {
         ae_close(stream);
         return NULL;
     }
+    memset(c, 0, sizeof(*c));
     c->server = server;
     c->stream = stream;
     c->fresh = true;
-    c->date_s = -1;
     ae__http_conn_wait(c, CONN_IDLE, server->opts.keep_alive_ns);
     ae__http_registry_add(server, c);
     return c;

@@ -71,17 +71,11 @@ static char *add_status(char *at, int status)
     return ADD(at, "\r\n");
 }
 
-/* Each connection keeps the text of the second it last answered in. */
-static char *add_date(char *at, struct conn *c)
+static char *add_date(char *at, ae_http_server *server)
 {
-    int64_t now = atomic_load_explicit(&c->server->unix_s, memory_order_relaxed);
-
-    if (now != c->date_s) {
-        ae__http_date_format(now, c->date);
-        c->date_s = now;
-    }
     at = ADD(at, "Date: ");
-    at = add(at, c->date, HTTP_DATE_BYTES - 1);
+    ae__http_date_now(server, at);
+    at += HTTP_DATE_BYTES - 1;
     return ADD(at, "\r\n");
 }
 
@@ -138,7 +132,7 @@ static char *build_head(struct exchange *x, char *at, const char *type, int64_t 
         at = add(at, name, strlen(name));
         at = ADD(at, "\r\n");
     }
-    at = add_date(at, x->c);
+    at = add_date(at, x->c->server);
     if (type) {
         at = ADD(at, "Content-Type: ");
         at = add(at, type, strlen(type));

@@ -3,13 +3,44 @@
  * connections, sets the clock that all of them count from, and ends what is overdue. */
 #include "server.h"
 
+#include <string.h>
 #include <time.h>
+
+_Static_assert(HTTP_DATE_BYTES <= DATE_WORDS * sizeof(uint64_t), "the date fits its words");
+
+/* Whoever sees the second change first writes it down. */
+static void set_date(struct date_cache *date, int64_t now)
+{
+    int64_t before = atomic_load_explicit(&date->second, memory_order_relaxed);
+    uint64_t words[DATE_WORDS] = { 0 };
+    char text[HTTP_DATE_BYTES];
+    unsigned slot;
+
+    if (now == before || !atomic_compare_exchange_strong(&date->second, &before, now)) return;
+    ae__http_date_format(now, text);
+    memcpy(words, text, sizeof(text));
+    slot = (atomic_load_explicit(&date->slot, memory_order_relaxed) + 1) % DATE_SLOTS;
+    for (int i = 0; i < DATE_WORDS; i++)
+        atomic_store_explicit(&date->words[slot][i], words[i], memory_order_relaxed);
+    atomic_store_explicit(&date->slot, slot, memory_order_release);
+}
+
+void ae__http_date_now(ae_http_server *server, char *out)
+{
+    struct date_cache *date = &server->date;
+    unsigned slot = atomic_load_explicit(&date->slot, memory_order_acquire);
+    uint64_t words[DATE_WORDS];
+
+    for (int i = 0; i < DATE_WORDS; i++)
+        words[i] = atomic_load_explicit(&date->words[slot][i], memory_order_relaxed);
+    memcpy(out, words, HTTP_DATE_BYTES - 1);
+}
 
 /* Acceptors call it too: the reaper sleeps while nobody is connected. */
 void ae__http_clock_set(ae_http_server *server)
 {
     atomic_store_explicit(&server->now_ns, ae_now(), memory_order_relaxed);
-    atomic_store_explicit(&server->unix_s, (int64_t)time(NULL), memory_order_relaxed);
+    set_date(&server->date, (int64_t)time(NULL));
 }
 
 static void rest_if_empty(ae_http_server *server)

@@ -60,8 +60,9 @@ int ae_http_server_create(const ae_http_opts *opts, ae_http_server **out)
     size_t size = opts ? opts->size : 0;
 
     if (opts && (size < sizeof(size_t) || size > sizeof(*opts))) return -EINVAL;
-    server = calloc(1, sizeof(*server));
+    server = aligned_alloc(_Alignof(ae_http_server), sizeof(*server));
     if (!server) return -ENOMEM;
+    memset(server, 0, sizeof(*server));
     if (size > 0) memcpy(&server->opts, opts, size);
     if (!opts_ok(&server->opts)) {
         free(server);

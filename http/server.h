@@ -43,20 +43,16 @@ struct conn_counters {
     _Atomic(uint64_t) requests, responses_4xx, responses_5xx, bytes_in, bytes_out;
 };
 
+/* Laid out so that a request touches two cache lines of it. */
 struct conn {
-    /* the registry's, under its lock */
-    struct link link;
-    int64_t listed_ns; /* how old the eviction takes it for */
-
     /* set once */
-    ae_http_server *server;
+    _Alignas(64) ae_http_server *server;
     ae_stream *stream;
 
     /* written by the connection's task, read by the reaper */
     _Atomic(int64_t) deadline_ns;
     _Atomic(int64_t) since_ns; /* when it began to wait for a head */
     _Atomic(int) waits;        /* enum conn_waits */
-    struct conn_counters counters;
 
     /* written by the reaper before it shuts the socket */
     _Atomic(bool) timed_out;
@@ -66,12 +62,25 @@ struct conn {
     bool lingers;        /* the last response is out */
     int broken;          /* the error of a write that failed */
     uint32_t requests;
-    size_t discarded;
     int64_t head_began_ns;
     char *kept;          /* the beginning of a head, while no task has it */
+    struct conn_counters counters;
     size_t kept_size, kept_room;
-    int64_t date_s;      /* which second `date` is of */
-    char date[HTTP_DATE_BYTES];
+    size_t discarded;
+
+    /* the registry's, under its lock */
+    struct link link;
+    int64_t listed_ns; /* how old the eviction takes it for */
+};
+
+/* The text of the Date field, for readers that never wait. Each second goes to the next slot, so a
+ * reader would have to be stopped for seconds to see half of a later one. */
+#define DATE_SLOTS 4
+#define DATE_WORDS 4
+struct date_cache {
+    _Atomic(uint64_t) words[DATE_SLOTS][DATE_WORDS];
+    _Atomic(unsigned) slot;
+    _Atomic(int64_t) second; /* since the epoch, of the newest slot */
 };
 
 struct middleware {
@@ -92,22 +101,22 @@ struct ae_http_server {
     int error; /* the first one of a route */
     int64_t tick_ns;
 
-    ae_event stop;
-    ae_event populated; /* set while there are connections: the reaper sleeps without */
-    ae_event deserted;  /* set when the last connection goes while draining */
-    ae_sem permits;     /* connections that may still be opened */
-
     /* the clock: set by reaper and acceptors, read by connections */
-    _Atomic(int64_t) now_ns, unix_s;
+    _Alignas(64) _Atomic(int64_t) now_ns;
     _Atomic(bool) draining;
+    struct date_cache date;
 
     /* the registry */
-    pthread_mutex_t lock;
+    _Alignas(64) pthread_mutex_t lock;
     struct link list; /* oldest first, roughly: see registry.c */
     struct link marker; /* where the sweep is; in the list only meanwhile */
     size_t live;
     struct conn_counters closed; /* sums of connections that are gone */
     uint64_t connections_total;
+    ae_event stop;
+    ae_event populated; /* set while there are connections: the reaper sleeps without */
+    ae_event deserted;  /* set when the last connection goes while draining */
+    ae_sem permits;     /* connections that may still be opened */
     _Atomic(uint64_t) evicted, timeouts, bad_requests;
 };
 
@@ -127,6 +136,8 @@ void ae__http_registry_sweep(ae_http_server *server);
 
 void ae__http_clock_set(ae_http_server *server);
 int ae__http_reaper(void *server);
+/* HTTP_DATE_BYTES - 1 bytes, without a NUL. */
+void ae__http_date_now(ae_http_server *server, char *out);
 
 static inline int64_t ae__http_now(const ae_http_server *server)
 {
