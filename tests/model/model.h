@@ -66,6 +66,9 @@ int model_thread(void (*fn)(void *arg), void *arg);
  * and no daemon can go on. For workers that park. */
 int model_daemon(void (*fn)(void *arg), void *arg);
 
+/* Call hook(thread) whenever another thread goes on, also in setup and check (0). */
+void model_on_switch(void (*hook)(int thread));
+
 /* A name for an object, used in reports. */
 #define model_name(object, name) model_name_bytes(object, sizeof *(object), name)
 void model_name_bytes(const void *object, size_t bytes, const char *name);

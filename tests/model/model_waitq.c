@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Wait queues (Q1..Q4 of sched/wait.h) through the objects that use them: events, semaphores,
- * channels and select, unmodified. The wait word here is a stand-in of the same protocol; what is
- * checked is that no item and no permit is lost or doubled, and that a waker touches neither object
- * nor frame once the woken one has gone on. */
-#include "model.h"
+ * channels and select, on the real wait word, all unmodified. Checked is that no item and no permit
+ * is lost or doubled, and that a waker touches neither object nor frame once the woken one has
+ * gone on. */
+#include "environment.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,163 +11,28 @@
 #include "aether/chan.h"
 #include "aether/sync.h"
 #include "arch/os.h"
-#include "base/assert.h"
 #include "base/mem.h"
-#include "sched/sched.h"
 #include "sync/chan.h"
 
-enum { ACTORS = MODEL_THREADS_MAX };
-
-static struct ae__thread threads[ACTORS];
-static struct ae__node nodes[ACTORS];
 static int results[ACTORS];
 
 /* ---- the environment ---- */
-
-#define STATE(word) ((word) & 0xff)
-#define SEQUENCE(word) ((uint32_t)((word) >> 32))
-
-static uint64_t pack(uint32_t sequence, uint16_t reason, bool cancellable, unsigned state)
-{
-    return (uint64_t)sequence << 32 | (uint64_t)reason << 16 |
-           (cancellable ? AE__WAIT_CANCELLABLE : 0) | state;
-}
-
-struct ae__actor *ae__actor_self(void)
-{
-    return &threads[model_self()].actor;
-}
-
-uint32_t ae__wait_begin(struct ae__actor *self, bool cancellable, enum ae__wait_kind kind,
-                        const void *object)
-{
-    uint64_t word = atomic_load(&self->wait);
-
-    (void)kind;
-    (void)object;
-    model_assert(STATE(word) == AE__WAIT_IDLE);
-    atomic_store(&self->wait, pack(SEQUENCE(word) + 1, 0, cancellable, AE__WAIT_ARMED));
-    return SEQUENCE(word) + 1;
-}
-
-static uint16_t end_wait(struct ae__actor *self)
-{
-    uint64_t word = atomic_load(&self->wait);
-
-    model_assert(STATE(word) == AE__WAIT_CLAIMED);
-    atomic_store(&self->wait, pack(SEQUENCE(word), 0, false, AE__WAIT_IDLE));
-    return (uint16_t)(word >> 16);
-}
-
-static bool has_token(void *arg)
-{
-    struct ae__thread *thread = arg;
-    return atomic_load(&thread->token) == 1;
-}
-
-uint16_t ae__wait_park(struct ae__actor *self)
-{
-    struct ae__thread *thread = ae__thread_of(self);
-    uint64_t word = atomic_load(&self->wait), parked = (word & ~UINT64_C(0xff)) | AE__WAIT_PARKED;
-
-    if (STATE(word) != AE__WAIT_ARMED ||
-        !atomic_compare_exchange_strong(&self->wait, &word, parked)) {
-        return end_wait(self);
-    }
-    /* W4: seq_cst, the canceller may have seen the word as it was before begin */
-    if ((word & AE__WAIT_CANCELLABLE) && (atomic_load(&self->node->cancelled) & AE__CANCELLED) &&
-        ae__wait_claim(self, SEQUENCE(word), AE__REASON_CANCEL) != AE__CLAIM_LOST) {
-        return end_wait(self);
-    }
-    while (atomic_exchange_explicit(&thread->token, 0, memory_order_acquire) == 0) {
-        model_block(has_token, thread, "park");
-    }
-    return end_wait(self);
-}
-
-uint16_t ae__wait_abort(struct ae__actor *self)
-{
-    uint64_t word = atomic_load(&self->wait);
-    uint64_t idle = pack(SEQUENCE(word), 0, false, AE__WAIT_IDLE);
-
-    if (STATE(word) == AE__WAIT_ARMED && atomic_compare_exchange_strong(&self->wait, &word, idle)) {
-        return AE__REASON_NONE;
-    }
-    return end_wait(self);
-}
-
-enum ae__claim ae__wait_claim(struct ae__actor *actor, uint32_t sequence, uint16_t reason)
-{
-    uint64_t word = atomic_load(&actor->wait);
-
-    while (SEQUENCE(word) == sequence &&
-           (STATE(word) == AE__WAIT_ARMED || STATE(word) == AE__WAIT_PARKED)) {
-        uint64_t claimed = pack(sequence, reason, word & AE__WAIT_CANCELLABLE, AE__WAIT_CLAIMED);
-        if (atomic_compare_exchange_strong(&actor->wait, &word, claimed)) {
-            return STATE(word) == AE__WAIT_ARMED ? AE__CLAIM_ARMED : AE__CLAIM_PARKED;
-        }
-    }
-    return AE__CLAIM_LOST;
-}
-
-void ae__ready_all(struct ae__wakes *wakes)
-{
-    struct ae__actor *next;
-
-    for (struct ae__actor *actor = wakes->head; actor; actor = next) {
-        next = actor->next;
-        atomic_store_explicit(&ae__thread_of(actor)->token, 1, memory_order_release);
-    }
-    ae__wakes_init(wakes);
-}
-
-void ae__lock_slow(struct ae__lock *lock)
-{
-    while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) != 0) {
-        model_spin();
-    }
-}
 
 void ae__charge(void)
 {
 }
 
-void ae__assert_failed(const char *condition, const char *file, int line)
-{
-    model_fail("assert: %s (%s:%d)", condition, file, line);
-}
-
-static void cancel(int thread)
-{
-    struct ae__actor *actor = &threads[thread].actor;
-    uint64_t word;
-    struct ae__wakes wakes;
-
-    atomic_fetch_or(&actor->node->cancelled, AE__CANCELLED); /* W4: first the flag */
-    word = atomic_fetch_add(&actor->wait, 0);
-    ae__wakes_init(&wakes);
-    if (word & AE__WAIT_CANCELLABLE &&
-        ae__wait_claim(actor, SEQUENCE(word), AE__REASON_CANCEL) == AE__CLAIM_PARKED) {
-        ae__wakes_push(&wakes, actor);
-    }
-    ae__ready_all(&wakes);
-}
-
 static void cancel_first(void *arg)
 {
     (void)arg;
-    cancel(1);
+    env_cancel(1);
 }
 
 static void reset(void)
 {
+    env_reset();
     for (int i = 0; i < ACTORS; i++) {
-        threads[i] = (struct ae__thread){ .actor = { .kind = AE__ACTOR_THREAD } };
-        nodes[i] = (struct ae__node){ .kind = AE__NODE_THREAD };
-        threads[i].actor.node = &nodes[i];
         results[i] = 1;
-        model_name(&threads[i].actor.wait, "wait word");
-        model_name(&threads[i].token, "token");
     }
 }
 
@@ -464,15 +329,6 @@ void ae__timer_arm(struct ae_runtime *rt, struct ae__timer *timer, int64_t when_
 void ae__timer_disarm(struct ae__timer *timer)
 {
     (void)timer;
-}
-
-bool ae__wait_wake(struct ae__actor *actor, uint32_t sequence, uint16_t reason,
-                   struct ae__wakes *wakes)
-{
-    enum ae__claim claim = ae__wait_claim(actor, sequence, reason);
-
-    if (claim == AE__CLAIM_PARKED) ae__wakes_push(wakes, actor);
-    return claim != AE__CLAIM_LOST;
 }
 
 struct ae__task *ae__task_from_handle(const ae_task *handle)

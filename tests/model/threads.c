@@ -59,6 +59,7 @@ static int threads_used = 1;
 static uint64_t changes;
 static unsigned steps_now;
 static jmp_buf explorer;
+static void (*switch_hook)(int thread);
 
 static void give_way(bool or_self);
 
@@ -100,12 +101,22 @@ static void make_fiber(struct thread *t)
     abort();
 }
 
+/* What the hook does is neither a step nor an access. */
+static void tell_switch(int to)
+{
+    model__self = to;
+    if (!switch_hook) return;
+    model__running = false;
+    switch_hook(to);
+    model__running = true;
+}
+
 /* Go on with thread `to`; its context was left by hop(), or it has not started yet. */
 _Noreturn static void enter(int to)
 {
     struct thread *t = &threads[to];
 
-    model__self = to;
+    tell_switch(to);
     if (t->started) _longjmp(t->context, 1);
     t->started = true;
     if (t->has_fiber) _longjmp(t->base, 1);
@@ -180,8 +191,8 @@ static void give_way(bool or_self)
     unsigned n = others(options, false);
 
     if (n == 0 && self()->state != STATE_READY && only_daemons_left()) {
+        tell_switch(0);
         model__running = false;
-        model__self = 0;
         _longjmp(explorer, 1);
     }
     n = others(options, true);
@@ -225,6 +236,13 @@ void model__threads_reset(void)
     threads_used = 1;
     changes = 0;
     steps_now = 0;
+    switch_hook = NULL;
+}
+
+void model_on_switch(void (*hook)(int thread))
+{
+    switch_hook = hook;
+    hook(model__self);
 }
 
 unsigned model__threads_count(void)

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See environment.h. Everything is weak, so that a model may link the real thing instead. */
+#include "environment.h"
+
+#include "arch/thread.h"
+#include "base/assert.h"
+
+#define WEAK __attribute__((weak))
+
+struct ae__thread env_threads[ACTORS];
+
+/* All model threads are one OS thread, so what arch/thread.h reads changes with each switch. */
+static void on_switch(int thread)
+{
+    ae__thread_set(&env_threads[thread]);
+}
+
+void env_reset(void)
+{
+    model_on_switch(on_switch);
+    for (int i = 0; i < ACTORS; i++) {
+        struct ae__thread *thread = &env_threads[i];
+        *thread = (struct ae__thread){ .actor = { .kind = AE__ACTOR_THREAD },
+                                       .node = { .kind = AE__NODE_THREAD } };
+        thread->actor.node = &thread->node;
+        ae__list_init(&thread->node.sibling);
+        model_name(&thread->actor.wait, "wait word");
+        model_name(&thread->node.cancelled, "cancelled");
+        model_name(&thread->token, "token");
+    }
+}
+
+void env_cancel(int thread)
+{
+    struct ae__actor *actor = &env_threads[thread].actor;
+    struct ae__wakes wakes;
+
+    ae__wakes_init(&wakes);
+    atomic_fetch_or_explicit(&actor->node->cancelled, AE__CANCELLED, memory_order_seq_cst);
+    ae__wait_cancel(actor, &wakes);
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+WEAK struct ae__thread *ae__thread_self(void)
+{
+    return &env_threads[model_self()];
+}
+
+WEAK struct ae__actor *ae__actor_self(void)
+{
+    return &env_threads[model_self()].actor;
+}
+
+WEAK bool ae__seam_cancelled(const struct ae__actor *self)
+{
+    return atomic_load_explicit(&self->node->cancelled, memory_order_seq_cst) & AE__CANCELLED;
+}
+
+static bool has_token(void *arg)
+{
+    return atomic_load_explicit(&((struct ae__thread *)arg)->token, memory_order_relaxed) != 0;
+}
+
+WEAK void ae__seam_park(struct ae__actor *self)
+{
+    struct ae__thread *thread = ae__thread_of(self);
+
+    if (!ae__wait_commit(self)) return;
+    while (atomic_exchange_explicit(&thread->token, 0, memory_order_acquire) == 0) {
+        model_block(has_token, thread, "park");
+    }
+}
+
+WEAK void ae__ready(struct ae__actor *actor)
+{
+    struct ae__thread *thread = ae__thread_of(actor);
+
+    /* W2: once. A second one could only be seen as a token that is there already. */
+    model_assert(atomic_exchange_explicit(&thread->token, 1, memory_order_acq_rel) == 0);
+}
+
+WEAK void ae__ready_all(struct ae__wakes *wakes)
+{
+    struct ae__actor *next;
+
+    for (struct ae__actor *actor = wakes->head; actor; actor = next) {
+        next = actor->next;
+        ae__ready(actor);
+    }
+    ae__wakes_init(wakes);
+}
+
+static bool lock_free(void *arg)
+{
+    return atomic_load_explicit(&((struct ae__lock *)arg)->word, memory_order_relaxed) == 0;
+}
+
+WEAK void ae__lock_slow(struct ae__lock *lock)
+{
+    do {
+        model_block(lock_free, lock, "lock");
+    } while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) != 0);
+}
+
+WEAK void ae__assert_failed(const char *condition, const char *file, int line)
+{
+    model_fail("assert: %s (%s:%d)", condition, file, line);
+}
+
+WEAK void ae__fatal(const char *format, ...)
+{
+    model_fail("fatal: %s", format);
+}
