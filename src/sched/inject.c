@@ -40,6 +40,7 @@ void ae__inject_pop(struct ae__inject *q, uint32_t max, struct ae__wakes *out)
         struct ae__actor *actor = q->head;
         q->head = actor->next;
         if (!q->head) q->tail = &q->head;
+        if (actor->kind == AE__ACTOR_TASK) ae__prefetch_task(actor->wait_object);
         ae__wakes_push(out, actor);
         count++;
     }

@@ -9,6 +9,8 @@
 
 #include "sched/wait.h"
 
+#define AE__INJECT_AHEAD 8 /* chains made by overflow know who comes so much later */
+
 struct ae__inject {
     AE_CACHE_ALIGNED struct ae__lock lock;
     _Atomic(uint32_t) length;

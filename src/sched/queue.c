@@ -14,6 +14,23 @@ static struct ae__task *lifo_take(struct ae__worker *w)
     return atomic_exchange_explicit(&w->lifo, NULL, memory_order_acquire);
 }
 
+/* With many tasks each is cold when its turn comes: fetch the control block of the one after the
+ * next, and the stack of the next. Hints only: it may be stolen meanwhile. */
+static void prefetch_coming(struct ae__worker *w)
+{
+    struct ae__task *next = ae__runq_peek(&w->ring, 1), *later = ae__runq_peek(&w->ring, 4);
+
+    if (later) ae__prefetch_task(later);
+#if !AE_TSAN
+    if (!next) return;
+    __builtin_prefetch(next->sp, 1);
+    __builtin_prefetch((char *)next->sp + 64, 1);
+    __builtin_prefetch((char *)next->sp + 128, 1);
+#else
+    (void)next;
+#endif
+}
+
 struct ae__task *ae__queue_pop(struct ae__worker *w)
 {
     struct ae__task *task;
@@ -24,6 +41,7 @@ struct ae__task *ae__queue_pop(struct ae__worker *w)
     }
     w->lifo_run = 0;
     task = ae__runq_pop(&w->ring);
+    if (task) prefetch_coming(w);
     return task ? task : lifo_take(w);
 }
 

@@ -50,7 +50,10 @@ static bool overflow_half(struct ae__runq *q, uint64_t head, uint32_t tail, stru
     }
     ae__wakes_init(&batch);
     for (uint32_t i = 0; i < half; i++) {
-        ae__wakes_push(&batch, &slot_get(q, from + i)->actor);
+        struct ae__actor *actor = &slot_get(q, from + i)->actor;
+        /* A hint for who walks the chain when all this has left the cache (inject.c). */
+        actor->wait_object = slot_get(q, from + i + AE__INJECT_AHEAD);
+        ae__wakes_push(&batch, actor);
     }
     ae__wakes_push(&batch, &task->actor);
     ae__inject_push_all(overflow, &batch);
@@ -175,4 +178,12 @@ uint32_t ae__runq_length(struct ae__runq *q)
     uint32_t length = tail - real_of(head);
 
     return length <= AE__RUNQ_SIZE ? length : 0;
+}
+
+struct ae__task *ae__runq_peek(struct ae__runq *q, uint32_t ahead)
+{
+    uint32_t real = real_of(atomic_load_explicit(&q->head, memory_order_relaxed));
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+
+    return tail - real - 1 - ahead < AE__RUNQ_SIZE ? slot_get(q, real + ahead) : NULL;
 }

@@ -54,6 +54,9 @@ struct ae__task *ae__runq_steal(struct ae__runq *from, struct ae__runq *into, ui
 /* Any thread; sequentially consistent, for re-scans (R5). */
 bool ae__runq_is_empty(struct ae__runq *q);
 
+/* Owner, as a hint: the task that is `ahead` places from the head, or NULL. */
+struct ae__task *ae__runq_peek(struct ae__runq *q, uint32_t ahead);
+
 /* Owner: how many more fit without overflow (at least). */
 uint32_t ae__runq_room(struct ae__runq *q);
 uint32_t ae__runq_length(struct ae__runq *q); /* about */

@@ -84,7 +84,7 @@ AE_NORETURN static void task_main(void)
     commit_left();
     if (task->flags & AE__TASK_SETTLE) settle(task);
     task->status = task->fn(task->arg);
-    if (task->locals) ae__locals_destroy(&task->locals);
+    if (AE_UNLIKELY(task->flags & AE__TASK_LOCALS)) ae__locals_destroy(&task->locals);
     AE_ASSERT(task->actor.node == &task->node); /* a scope or shield is still open */
     AE_ASSERT(task->actor.pins == 0);           /* ae_pin without ae_unpin */
     ae__slice_leave(task, AE__COMMIT_EXIT);
@@ -118,7 +118,7 @@ bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
     }
     task->actor.wait_kind = AE__WAIT_NONE;
     task->stack = stack;
-    task->sp = ae__arch_prepare(ae__stack_top(stack, task->index), task_main);
+    task->sp = ae__arch_prepare(ae__stack_top(stack), task_main);
     return true;
 }
 

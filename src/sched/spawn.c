@@ -58,10 +58,9 @@ static void fill(struct ae__task *task, const struct ae__spawn *spawn, struct ae
     task->started_by = 0;
     task->name = spawn->name;
     task->spawn_site = spawn->site;
-    task->locals = NULL;
-    task->timer.link = NULL;
-    task->timer.wheel = NULL;
-    task->fd = NULL;
+    /* locals, timer and fd lie in a cache line that most tasks never touch: they are cleared when
+     * they go out of use. */
+    AE_DEBUG_ASSERT(!task->locals && !task->timer.link);
     atomic_store_explicit(&task->state, spawn->state, memory_order_relaxed);
 }
 
@@ -238,6 +237,8 @@ uint32_t ae__task_defer_begin(struct ae__task *task, enum ae__wait_kind kind, co
 {
     AE_ASSERT(task->state == AE__TASK_DEFERRED);
     task->flags |= AE__TASK_SETTLE;
+    task->timer.wheel = NULL;
+    task->fd = NULL;
     return ae__wait_begin(&task->actor, true, kind, object);
 }
 

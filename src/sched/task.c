@@ -168,6 +168,8 @@ static void reap(struct ae__task *task)
 {
     struct ae__lock *lock = &task->node.parent->lock;
 
+    /* Tasks are joined mostly in the order of their spawning. */
+    ae__prefetch_task(AE_CONTAINER_OF(task->node.sibling.next, struct ae__task, node.sibling));
     ae__lock_acquire(lock);
     AE_ASSERT(task->flags & AE__TASK_HANDLE);
     ae__list_remove(&task->node.sibling);
@@ -343,6 +345,7 @@ void *ae_local_get(const ae_local *key)
     struct ae__thread *thread = ae__thread_self();
 
     AE_ASSERT(thread->current);
+    if (!(thread->current->flags & AE__TASK_LOCALS)) return NULL;
     return ae__locals_get(thread->current->locals, key);
 }
 
@@ -351,5 +354,6 @@ int ae_local_set(const ae_local *key, void *value)
     struct ae__thread *thread = ae__thread_self();
 
     AE_ASSERT(thread->current);
+    thread->current->flags |= AE__TASK_LOCALS;
     return ae__locals_set(&thread->current->locals, key, value);
 }

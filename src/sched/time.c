@@ -55,12 +55,12 @@ static int sleep_thread(struct ae__actor *self, int64_t when_ns)
     return reason == AE__REASON_TIME ? 0 : -ECANCELED;
 }
 
-int ae_sleep_until(int64_t when_ns)
+static int sleep_from(int64_t now_ns, int64_t when_ns)
 {
     struct ae__actor *self = ae__actor_self();
 
     if (ae__actor_cancelled(self)) return -ECANCELED;
-    if (when_ns <= ae__os_now()) {
+    if (when_ns <= now_ns) {
         ae__charge();
         return 0;
     }
@@ -68,11 +68,16 @@ int ae_sleep_until(int64_t when_ns)
     return sleep_task(ae__task_of(self), when_ns);
 }
 
+int ae_sleep_until(int64_t when_ns)
+{
+    return sleep_from(ae__os_now(), when_ns);
+}
+
 int ae_sleep(int64_t ns)
 {
     int64_t now_ns = ae__os_now();
 
-    return ae_sleep_until(ns < AE_FOREVER - now_ns ? now_ns + ns : AE_FOREVER);
+    return sleep_from(now_ns, ns < AE_FOREVER - now_ns ? now_ns + ns : AE_FOREVER);
 }
 
 void ae_interval_init(ae_interval *interval, int64_t period_ns, enum ae_missed missed)

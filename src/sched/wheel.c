@@ -136,6 +136,7 @@ static void empty_slot(struct ae__wheel *wheel, unsigned level, unsigned slot,
     if (list) list->link = &list;
     while ((timer = list)) {
         unlink_timer(timer);
+        if (list) __builtin_prefetch(list->next);
         if (round_up_us(timer->when_ns) <= wheel->now_us) {
             wheel->fired++;
             timer->fire(timer, wakes); /* T3: the timer's memory may go when this claims */

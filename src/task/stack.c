@@ -7,6 +7,8 @@
  * calls readable. */
 #include "task/stack.h"
 
+#include <string.h>
+
 #include "aether/log.h"
 #include "arch/os.h"
 #include "base/assert.h"
@@ -76,6 +78,28 @@ void ae__stack_pool_finish(struct ae__stack_pool *pool)
         unmap_chunk(chunk);
     }
     pool->chunks = NULL;
+    for (int class = 0; class < AE__STACK_CLASSES; class++) {
+        ae__mem_free(pool->free[class]);
+    }
+}
+
+/* Every slot must fit into the list of free ones, so that giving back cannot fail. */
+static bool make_room(struct ae__stack_pool *pool, uint8_t class, size_t slots)
+{
+    size_t need = pool->slots_made[class] + slots;
+
+    if (need > pool->free_room[class]) {
+        size_t room = need * 2;
+        struct ae__stack **grown = ae__mem_alloc(room * sizeof *grown);
+        if (!grown) return false;
+        size_t bytes = pool->free_count[class] * sizeof *grown;
+        if (bytes) memcpy(grown, pool->free[class], bytes);
+        ae__mem_free(pool->free[class]);
+        pool->free[class] = grown;
+        pool->free_room[class] = room;
+    }
+    pool->slots_made[class] = need;
+    return true;
 }
 
 static struct ae__stack_chunk *add_chunk(struct ae__stack_pool *pool, uint8_t class)
@@ -85,6 +109,10 @@ static struct ae__stack_chunk *add_chunk(struct ae__stack_pool *pool, uint8_t cl
     if (!chunk) return NULL;
     chunk->slot_bytes = ae__stack_class_bytes(class);
     chunk->slots = CHUNK_BYTES / chunk->slot_bytes;
+    if (!make_room(pool, class, chunk->slots)) {
+        ae__mem_free(chunk);
+        return NULL;
+    }
     chunk->base = ae__os_map(CHUNK_BYTES);
     if (!chunk->base) {
         ae__mem_free(chunk);
@@ -136,13 +164,7 @@ static struct ae__stack *cut_slot(struct ae__stack_pool *pool, struct ae__stack_
 /* Under the lock. */
 static struct ae__stack *take_shared(struct ae__stack_pool *pool, uint8_t class)
 {
-    struct ae__stack *stack = pool->free[class];
-
-    if (stack) {
-        pool->free[class] = stack->next;
-        pool->free_count[class]--;
-        return stack;
-    }
+    if (pool->free_count[class] > 0) return pool->free[class][--pool->free_count[class]];
     struct ae__stack_chunk *chunk = pool->chunks;
     size_t bytes = ae__stack_class_bytes(class);
     while (chunk && (chunk->slot_bytes != bytes || chunk->used == chunk->slots)) {
@@ -153,30 +175,37 @@ static struct ae__stack *take_shared(struct ae__stack_pool *pool, uint8_t class)
     return chunk ? cut_slot(pool, chunk, class) : NULL;
 }
 
-static void cache_push(struct ae__stack_cache *cache, struct ae__stack *stack)
+static void cache_push(struct ae__stack_cache *cache, uint8_t class, struct ae__stack *stack)
 {
-    stack->next = cache->free[stack->class];
-    cache->free[stack->class] = stack;
-    cache->count[stack->class]++;
+    cache->free[class][cache->count[class]++] = stack;
+}
+
+/* For who comes after the next: the lines that its first frames will be in. */
+static void prefetch(struct ae__stack *stack)
+{
+    char *top = ae__stack_top(stack);
+
+    for (int line = 1; line <= 5; line++) {
+        __builtin_prefetch(top - line * AE_CACHE_LINE, 1);
+    }
 }
 
 static struct ae__stack *cache_pop(struct ae__stack_cache *cache, uint8_t class)
 {
-    struct ae__stack *stack = cache->free[class];
+    uint32_t count = --cache->count[class];
 
-    cache->free[class] = stack->next;
-    cache->count[class]--;
-    return stack;
+    if (count >= 2) prefetch(cache->free[class][count - 2]);
+    return cache->free[class][count];
 }
 
 /* Fresh slots are taken one by one, so that an idle program touches few; used ones by the batch. */
 static void refill(struct ae__stack_pool *pool, struct ae__stack_cache *cache, uint8_t class)
 {
     ae__lock_acquire(&pool->lock);
-    for (unsigned i = 0; i < BATCH && (i == 0 || pool->free[class]); i++) {
+    for (unsigned i = 0; i < BATCH && (i == 0 || pool->free_count[class] > 0); i++) {
         struct ae__stack *stack = take_shared(pool, class);
         if (!stack) break;
-        cache_push(cache, stack);
+        cache_push(cache, class, stack);
     }
     ae__lock_release(&pool->lock);
 }
@@ -185,8 +214,8 @@ struct ae__stack *ae__stack_get(struct ae__stack_pool *pool, struct ae__stack_ca
                                 uint8_t class)
 {
     AE_DEBUG_ASSERT(class < AE__STACK_CLASSES);
-    if (AE_UNLIKELY(!cache->free[class])) refill(pool, cache, class);
-    if (AE_UNLIKELY(!cache->free[class])) return NULL;
+    if (AE_UNLIKELY(cache->count[class] == 0)) refill(pool, cache, class);
+    if (AE_UNLIKELY(cache->count[class] == 0)) return NULL;
     struct ae__stack *stack = cache_pop(cache, class);
     ae__san_stack_reuse(&stack->san);
     return stack;
@@ -196,11 +225,10 @@ static void spill(struct ae__stack_pool *pool, struct ae__stack_cache *cache, ui
                   unsigned count)
 {
     ae__lock_acquire(&pool->lock);
-    for (unsigned i = 0; i < count && cache->free[class]; i++) {
-        struct ae__stack *stack = cache_pop(cache, class);
-        stack->next = pool->free[class];
-        pool->free[class] = stack;
-        pool->free_count[class]++;
+    for (unsigned i = 0; i < count && cache->count[class] > 0; i++) {
+        AE_ASSERT(pool->free_count[class] < pool->free_room[class]);
+        pool->free[class][pool->free_count[class]++] =
+            cache->free[class][--cache->count[class]];
     }
     ae__lock_release(&pool->lock);
 }
@@ -212,7 +240,7 @@ void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
 
     AE_ASSERT(class < AE__STACK_CLASSES); /* the head is the stack's first victim from above */
     if (AE_UNLIKELY(cache->count[class] >= AE__STACK_CACHE_MAX)) spill(pool, cache, class, BATCH);
-    cache_push(cache, stack);
+    cache_push(cache, class, stack);
 }
 
 void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *cache)
@@ -222,9 +250,10 @@ void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *
     }
 }
 
-void *ae__stack_top(struct ae__stack *stack, uint32_t colour)
+void *ae__stack_top(struct ae__stack *stack)
 {
-    uintptr_t top = (uintptr_t)stack - (colour % 16) * AE_CACHE_LINE;
+    uintptr_t colour = ((uintptr_t)stack >> 16 ^ (uintptr_t)stack >> 20) % 16;
+    uintptr_t top = (uintptr_t)stack - colour * AE_CACHE_LINE;
 
     return (void *)(top & ~(uintptr_t)63);
 }

@@ -19,7 +19,6 @@
 
 /* At the very top of the slot; what the task may use ends below it. */
 struct ae__stack {
-    struct ae__stack *next;  /* in a cache */
     char *low;               /* lowest usable byte, above the guard */
     uint8_t class;
     struct ae__san san;
@@ -30,16 +29,19 @@ struct ae__stack_chunk;
 /* Of one runtime. */
 struct ae__stack_pool {
     struct ae__lock lock;            /* guards the lists below */
-    struct ae__stack *free[AE__STACK_CLASSES];
-    uint32_t free_count[AE__STACK_CLASSES];
+    struct ae__stack **free[AE__STACK_CLASSES]; /* last in, first out; room for every slot made */
+    size_t free_count[AE__STACK_CLASSES];
+    size_t free_room[AE__STACK_CLASSES];
+    size_t slots_made[AE__STACK_CLASSES];
     struct ae__stack_chunk *chunks;  /* mappings, newest first; also read by the fault handler */
     bool guard_by_protect;
     size_t maps_left;                /* guards by mprotect cost mappings */
 };
 
-/* Of one worker; used by its thread only. */
+/* Of one worker; used by its thread only. Pointers, not links through the stacks: a stack that was
+ * unused for long is cold, and its memory is fetched while the one before it is started. */
 struct ae__stack_cache {
-    struct ae__stack *free[AE__STACK_CLASSES];
+    struct ae__stack *free[AE__STACK_CLASSES][AE__STACK_CACHE_MAX];
     uint32_t count[AE__STACK_CLASSES];
 };
 
@@ -58,8 +60,8 @@ void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
 /* Give the whole cache back (a worker ends). */
 void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *cache);
 
-/* Where the stack begins: 16-byte aligned, coloured so that tops do not share cache sets. */
-void *ae__stack_top(struct ae__stack *stack, uint32_t colour);
+/* Where the stack begins: 64-byte aligned, coloured so that tops do not share cache sets. */
+void *ae__stack_top(struct ae__stack *stack);
 
 /* Does the address lie in the guard of some slot, or sp below the usable part of it? The slot's
  * size, or 0. Signal-safe. */

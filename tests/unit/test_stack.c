@@ -20,7 +20,7 @@ TEST(a_stack_comes_back_warm_and_of_its_class)
         struct ae__stack *a = ae__stack_get(&pool, &cache, class);
         REQUIRE(a != NULL);
         EXPECT_EQ(a->class, class);
-        char *top = ae__stack_top(a, class);
+        char *top = ae__stack_top(a);
         EXPECT_EQ((uintptr_t)top % 16, 0);
         EXPECT_GT(top - a->low, (ptrdiff_t)ae__stack_class_bytes(class) * 2 / 3);
         memset(a->low, 1, 64);
