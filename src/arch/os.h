@@ -27,7 +27,8 @@ void ae__os_thread_yield(void);
 void ae__os_thread_fail_after(long n);
 uint64_t ae__os_thread_id(void); /* of the kernel */
 
-/* Sleep while *word == expected, at most until deadline_ns (INT64_MAX: no end). May return early. */
+/* Sleep while *word == expected, at most until deadline_ns (INT64_MAX: no end). May return early.
+ * */
 void ae__os_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns);
 void ae__os_futex_wake(_Atomic(uint32_t) *word, int count);
 
@@ -44,7 +45,8 @@ size_t ae__os_maps_max(void);    /* mappings a process may have */
  * process. One taker at a time: false if there is one already. */
 bool ae__os_signals_take(void (*on_signal)(void *context), void *context);
 void ae__os_signals_restore(void);
-/* Faults call this (in a handler on an alternate stack); false: not ours, the old action follows. */
+/* Faults call this (in a handler on an alternate stack); false: not ours, the old action follows.
+ * */
 void ae__os_faults_take(bool (*on_fault)(uintptr_t address, uintptr_t sp));
 void ae__os_fault_stack_set(void);   /* this thread gets an alternate signal stack */
 void ae__os_fault_stack_drop(void);

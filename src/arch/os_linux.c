@@ -2,6 +2,7 @@
 /* Linux behind os.h: clock, threads, futex, pages. Signals are in signals_linux.c. */
 #include "arch/os.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -203,8 +204,13 @@ void ae__os_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadl
         limit = &ts;
     }
     /* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time. Its errors all mean: look again. */
-    syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, limit, NULL,
-            FUTEX_BITSET_MATCH_ANY);
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, limit,
+                      NULL, FUTEX_BITSET_MATCH_ANY);
+#if AE_TSAN
+    /* TSan runs signal handlers only inside blocking calls that it knows. */
+    if (rc < 0 && errno == EINTR) usleep(1);
+#endif
+    (void)rc;
 }
 
 void ae__os_futex_wake(_Atomic(uint32_t) *word, int count)

@@ -50,7 +50,8 @@ void ae__san_stack_reuse(struct ae__san *san);
 void ae__san_native(struct ae__san *san);
 
 /* always_inline: a frame of its own would be entered on one fiber and left on another. */
-__attribute__((always_inline)) AE_SAN_SWITCH static inline void ae__san_leave(struct ae__san *from, struct ae__san *to, bool dying)
+__attribute__((always_inline)) AE_SAN_SWITCH static inline void
+ae__san_leave(struct ae__san *from, struct ae__san *to, bool dying)
 {
 #if AE_ASAN
     __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->low, to->size);
@@ -64,7 +65,8 @@ __attribute__((always_inline)) AE_SAN_SWITCH static inline void ae__san_leave(st
 }
 
 /* In the context arrived at; fake: its own, NULL on a fresh stack. */
-__attribute__((always_inline)) AE_SAN_SWITCH static inline void ae__san_arrive(void *fake, struct ae__san *left)
+__attribute__((always_inline)) AE_SAN_SWITCH static inline void
+ae__san_arrive(void *fake, struct ae__san *left)
 {
 #if AE_ASAN
     const void *low;

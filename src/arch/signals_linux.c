@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linux signals behind os.h: the two that ask a program to end, and faults on an alternate stack. */
+/* Linux signals behind os.h: the two that ask a program to end, and faults on an alternate stack.
+ * */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

@@ -3,9 +3,9 @@
  *
  * C1  Locks are taken parent before child, and the whole path from the start to the node at hand is
  *     held: children cannot leave or come, so no node on the way disappears.
- * C2  A cancelled node has only cancelled ones below it, shields and what is in them excepted: marks
- *     are set under the node's lock, and what begins below a marked one inherits the mark under that
- *     lock. So the walk stops at marks.
+ * C2  A cancelled node has only cancelled ones below it, shields and what is in them excepted:
+ *     marks are set under the node's lock, and what begins below a marked one inherits the mark
+ *     under that lock. So the walk stops at marks.
  * C3  The flag is set before the owner's wait is claimed (W4), and only the owner's innermost node
  *     (no inner one) claims it: a wait inside a shield is left alone. */
 #include <errno.h>

@@ -42,7 +42,9 @@ static void fill_workers(ae_config *config)
 {
     if (ae__env_is("AE_FLAVOR", "current")) config->flavor = AE_CURRENT_THREAD;
     if (config->flavor == AE_CURRENT_THREAD) config->workers = 1;
-    if (config->workers == 0) config->workers = number_from_env("AE_WORKERS", AE__CONFIG_WORKERS_MAX);
+    if (config->workers == 0) {
+        config->workers = number_from_env("AE_WORKERS", AE__CONFIG_WORKERS_MAX);
+    }
     if (config->workers == 0) config->workers = ae__os_cpus();
 }
 

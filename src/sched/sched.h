@@ -56,9 +56,10 @@ ae_task *ae__task_handle(struct ae__task *task);
 struct ae__task *ae__task_from_handle(const ae_task *handle); /* asserts its generation */
 
 /* Deferred start. begin: the task is now a waiter (cancellable) with the sequence returned; arm
- * task->timer (by ae__timer_arm with ae__task_defer_timeout as fire) and the descriptor with it; then
- * commit publishes it. It becomes ready by the first claim: by its timer (reason TIME), a cancel, or
- * a driver (AE__REASON_FIRST + events). What it was armed on is undone before fn runs. */
+ * task->timer (by ae__timer_arm with ae__task_defer_timeout as fire) and the descriptor with it;
+ * then commit publishes it. It becomes ready by the first claim: by its timer (reason TIME), a
+ * cancel, or a driver (AE__REASON_FIRST + events). What it was armed on is undone before fn runs.
+ * */
 uint32_t ae__task_defer_begin(struct ae__task *task, enum ae__wait_kind kind, const void *object);
 void ae__task_defer_timeout(struct ae__timer *timer, struct ae__wakes *wakes);
 void ae__task_defer_commit(struct ae__task *task);

@@ -170,7 +170,8 @@ void ae__task_finish(struct ae__worker *w, struct ae__task *task)
 void ae__scope_free_children(struct ae__scope *scope)
 {
     while (!ae__list_is_empty(&scope->children)) {
-        struct ae__task *task = AE_CONTAINER_OF(scope->children.next, struct ae__task, node.sibling);
+        struct ae__list *first = scope->children.next;
+        struct ae__task *task = AE_CONTAINER_OF(first, struct ae__task, node.sibling);
         AE_ASSERT(task->state == AE__TASK_DONE);
         ae__lock_acquire(&scope->node.lock); /* a cancel may walk here */
         ae__list_remove(&task->node.sibling);

@@ -15,11 +15,12 @@
  *     an ARMED one needs no more: the owner finds it when it commits.
  * W3  A waker keeps the object's lock from finding the waiter until the claim is done, and touches
  *     neither waiter nor object after ae__ready: their memory may be gone.
- * W4  A cancel sets the node's flag, then raises the actor's count of cancels, then tries to claim. A
- *     sleeper reads the count, then the flag, and after it became PARKED the count again (which is
- *     in the type-stable actor: the node may be gone by then). All of these but the flag are
- *     sequentially consistent, and raising and parking are read-modify-writes: either the cancel
- *     finds the wait, or the sleeper finds the flag or a raised count and claims for it. */
+ * W4  A cancel sets the node's flag, then raises the actor's count of cancels, then tries to
+ *     claim. A sleeper reads the count, then the flag, and after it became PARKED the count again
+ *     (which is in the type-stable actor: the node may be gone by then). All of these but the
+ *     flag are sequentially consistent, and raising and parking are read-modify-writes: either
+ *     the cancel finds the wait, or the sleeper finds the flag or a raised count and claims for
+ * it. */
 #ifndef AE_SCHED_WAIT_H
 #define AE_SCHED_WAIT_H
 

@@ -11,7 +11,8 @@
  *     disarm takes the lock, so after it fire neither runs nor will.
  * T4  A timer never fires before its time: its microsecond is rounded up.
  * T5  next_ns is never later than the earliest timer.
- * T6  parked_ns, set under the lock with the sleep's end: who arms an earlier one wakes the owner. */
+ * T6  parked_ns, set under the lock with the sleep's end: who arms an earlier one wakes the
+ * owner. */
 #ifndef AE_SCHED_WHEEL_H
 #define AE_SCHED_WHEEL_H
 
