@@ -262,6 +262,9 @@ int ae__http_conn_task(void *arg)
     struct conn *c = arg;
     struct exchange x;
 
+    /* With hundreds of connections in turn each finds its memory cold. */
+    __builtin_prefetch(c->stream);
+    __builtin_prefetch(&c->counters, 1);
     if (ae_started_by() == -ECANCELED) {
         ae__http_conn_close(c);
         return 0;
