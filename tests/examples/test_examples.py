@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -38,12 +39,13 @@ def run_and_compare(name):
 class Server:
     """An example that serves until it is told to stop."""
 
-    def __init__(self, name):
+    def __init__(self, name, *args):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen([PROGRAMS / name, f"127.0.0.1:{self.port}"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([PROGRAMS / name, f"127.0.0.1:{self.port}", *args],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        env={**os.environ, "AE_LOG": "info"})
 
     def __enter__(self):
         end = time.monotonic() + PATIENCE_S
@@ -134,10 +136,11 @@ def test_graceful():
         expect("exit status", server.process.returncode, 0)
 
 
-def http_get(server, target):
-    """The response to one GET, as (head, body)."""
+def http_get(server, target, method=b"GET", body=b""):
+    """The response to one request, as (head, body)."""
     with server.connect() as peer:
-        peer.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+        peer.sendall(b"%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" % (method, target)
+                     + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         head, _, body = read_exactly(peer, 1 << 20).partition(b"\r\n\r\n")
         return head, body
 
@@ -151,6 +154,47 @@ def test_http_hello():
         expect("parameter", http_get(server, b"/hello/you%20all")[1], b"hello, you all\n")
         expect("404", http_get(server, b"/nothing")[0].split(b" ")[1], b"404")
         expect("exit status", server.stop()[0], 0)
+
+
+def test_http_api():
+    """A body, its limit, a streamed response, files, a line in the log."""
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "note.txt").write_text("a file\n")
+        with Server("http_api", folder) as server:
+            head, body = http_get(server, b"/shout", b"POST", b"quiet")
+            expect("shout", (body, b"X-Length: 5" in head), (b"QUIET", True))
+            head, body = http_get(server, b"/shout", b"POST")
+            expect("nothing said", head.split(b" ")[1], b"400")
+            head, body = http_get(server, b"/shout", b"POST", b"x" * 1025)
+            expect("too much", head.split(b" ")[1], b"413")
+            head, body = http_get(server, b"/count/3")
+            expect("a chunk each", body, b"2\r\n3\n\r\n2\r\n2\n\r\n2\r\n1\n\r\n0\r\n\r\n")
+            expect("no number", http_get(server, b"/count/x")[0].split(b" ")[1], b"400")
+            expect("file", http_get(server, b"/files/note.txt")[1], b"a file\n")
+            status, _, log = server.stop()
+            expect("exit status", status, 0)
+            expect("log", "POST /shout 200" in log, True)
+
+
+def test_socket_activation():
+    """A listening socket comes as descriptor 3; fields come back in their order."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            ["sh", "-c", f'exec 3<&{listener.fileno()}; exec "$0"', PROGRAMS / "socket_activation"],
+            env={**os.environ, "LISTEN_FDS": "1"}, pass_fds=[listener.fileno()])
+        with socket.create_connection(listener.getsockname(), timeout=PATIENCE_S) as peer:
+            peer.sendall(b"GET /a?b HTTP/1.1\r\nHost: x\r\nB: 1\r\nA: 2\r\nB: 3\r\n"
+                         b"Connection: close\r\n\r\n")
+            body = read_exactly(peer, 1 << 20).partition(b"\r\n\r\n")[2]
+        process.terminate()
+        expect("exit status", process.wait(PATIENCE_S), 0)
+    lines = [line for line in body.split(b"\n") if b"/a?b" in line or line[:1] in (b"A", b"B")]
+    expect("mirror", lines, [b"GET /a?b", b"B: 1", b"A: 2", b"B: 3"])
+
+
+def test_background():
+    """Work goes on behind the end of its request."""
+    run_and_compare("background")
 
 
 def test_01_spawn():

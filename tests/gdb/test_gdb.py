@@ -69,8 +69,8 @@ def live_session():
     """gdb starts the program, looks, and lets it go on."""
     return gdb(["break everybody_is_parked", "run", "ae tasks", "ae tasks running",
                 "ae bt receiver", "ae bt sleeper", "ae bt acceptor", "ae bt app", "ae bt all",
-                "ae workers", "ae bt nobody", "ae enter receiver", "frame function receiver", "print word",
-                "ae leave", "backtrace 1", "continue"], PROGRAM)
+                "ae workers", "ae bt nobody", "ae enter receiver", "frame function receiver",
+                "print word", "ae leave", "backtrace 1", "continue"], PROGRAM)
 
 
 def test_live(seen):
