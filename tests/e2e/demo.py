@@ -217,7 +217,10 @@ def an_open_page_does_not_hold_the_end():
         events.close()
 
 
-try:
+@case
+def the_server_of_these_cases_ends_without_a_word():
+    expect(server.end(), (0, "", ""))  # a sanitizer would have said something
+
+
+with server:
     run_cases()
-finally:
-    server.end()

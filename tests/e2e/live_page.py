@@ -80,8 +80,13 @@ def the_console_stays_empty():
     expect(page.complaints(), [])
 
 
+@case
+def the_server_ends_though_the_page_is_open():
+    expect(server.end(), (0, "", ""))
+
+
 try:
-    run_cases()
+    with server:
+        run_cases()
 finally:
     page.close()
-    server.end()

@@ -66,7 +66,7 @@ class Client:
 
     def figures(self):
         """What it did, once it has ended; those that hold connections are told to."""
-        if self.role in ("flood", "trickle", "deaf"):
+        if self.role in ("flood", "bloat", "trickle", "deaf"):
             self.process.stdin.close()
         figures = json.loads(self.line())
         self.process.wait(PATIENCE_S)

@@ -2,6 +2,7 @@
 """The clients of load.py, each a process of its own: `load_client.py ROLE PORT SOURCE COUNT`.
 
     flood     COUNT connections that never send a complete head, opened again when closed
+    bloat     the same, with heads of 30 KB
     trickle   COUNT connections that send a head, one byte a second
     deaf      COUNT connections that ask for a large file and never read
     talk      COUNT keep-alive connections, one request at a time, up to `Connection: close`
@@ -27,6 +28,7 @@ IN, OUT = select.EPOLLIN, select.EPOLLOUT
 REQUEST = b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n"
 BEGINNINGS = [b"", b"G", b"GET / HTTP/1.1\r\n",
               b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"a" * 300]
+LONG_BEGINNING = BEGINNINGS[2] + b"Host: x\r\n" + (b"X-Long: " + b"a" * 1490 + b"\r\n") * 20
 SLOW_HEAD = b"GET /plaintext HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"a" * 10000
 LARGE = b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -137,6 +139,10 @@ def flood(client):
     hold(client, lambda i: BEGINNINGS[i % len(BEGINNINGS)], None, True)
 
 
+def bloat(client):
+    hold(client, lambda i: LONG_BEGINNING, None, True)
+
+
 def trickle(client):
     def one_byte_each():
         for state in client.states.values():
@@ -234,7 +240,7 @@ def visit(client):
                 client.open(Visit())
 
 
-ROLES = {f.__name__: f for f in (flood, trickle, deaf, talk, pipeline, visit)}
+ROLES = {f.__name__: f for f in (flood, bloat, trickle, deaf, talk, pipeline, visit)}
 
 
 def main():
