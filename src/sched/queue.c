@@ -23,9 +23,10 @@ static void prefetch_coming(struct ae__worker *w)
     if (later) ae__prefetch_task(later);
 #if !AE_TSAN
     if (!next) return;
-    __builtin_prefetch(next->sp, 1);
-    __builtin_prefetch((char *)next->sp + 64, 1);
-    __builtin_prefetch((char *)next->sp + 128, 1);
+    uintptr_t sp = (uintptr_t)next->sp;
+    __builtin_prefetch((const void *)sp, 1);
+    __builtin_prefetch((const void *)(sp + 64), 1);
+    __builtin_prefetch((const void *)(sp + 128), 1);
 #else
     (void)next;
 #endif

@@ -188,11 +188,13 @@ static inline struct ae__task *ae__task_of(struct ae__actor *actor)
 }
 
 /* The three cache lines of a control block that a start or an end touches. A hint: any address. */
-static inline void ae__prefetch_task(const struct ae__task *task)
+static inline void ae__prefetch_task(const void *task)
 {
-    __builtin_prefetch(task, 1);
-    __builtin_prefetch((const char *)task + 64, 1);
-    __builtin_prefetch((const char *)task + 128, 1);
+    uintptr_t at = (uintptr_t)task;
+
+    __builtin_prefetch((const void *)at, 1);
+    __builtin_prefetch((const void *)(at + 64), 1);
+    __builtin_prefetch((const void *)(at + 128), 1);
 }
 
 static inline struct ae__thread *ae__thread_of(struct ae__actor *actor)

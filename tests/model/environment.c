@@ -71,10 +71,20 @@ WEAK void ae__seam_park(struct ae__actor *self)
     }
 }
 
+WEAK void env_ready_task(struct ae__task *task)
+{
+    (void)task;
+    model_fail("a task was made ready");
+}
+
 WEAK void ae__ready(struct ae__actor *actor)
 {
     struct ae__thread *thread = ae__thread_of(actor);
 
+    if (actor->kind == AE__ACTOR_TASK) {
+        env_ready_task(ae__task_of(actor));
+        return;
+    }
     /* W2: once. A second one could only be seen as a token that is there already. */
     model_assert(atomic_exchange_explicit(&thread->token, 1, memory_order_acq_rel) == 0);
 }

@@ -18,4 +18,7 @@ void env_reset(void);
 /* Cancel what the thread's base node stands for: first the flag, then the claim (W4). */
 void env_cancel(int thread);
 
+/* A task was made ready; for the model to define. */
+void env_ready_task(struct ae__task *task);
+
 #endif
