@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server's clock and its timeouts: one task that wakes several times a second while there are
- * connections, sets the clock that all of them count from, and ends what is overdue. */
+ * connections, sets the clock that all of them count from, and ends what is overdue. When a crowd
+ * has gone, it gives the memory of its requests back to the kernel. */
 #include "server.h"
 
 #include <string.h>
 #include <time.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#define CROWD 1024   /* connections whose memory is worth the trouble */
+#define CROWD_LEFT 8 /* a crowd has gone when one in so many is left */
 
 _Static_assert(HTTP_DATE_BYTES <= DATE_WORDS * sizeof(uint64_t), "the date fits its words");
 
