@@ -27,7 +27,7 @@ static void add_worker(ae_metrics *m, struct ae__worker *w)
     m->overflows += read_counter(&c->overflows);
     m->parks += read_counter(&c->parks);
     m->wakes += read_counter(&c->wakes);
-    m->timers_fired += w->wheel.fired;
+    m->timers_fired += read_counter(&w->wheel.fired);
     ae__parts.driver->stats(w->driver, &io);
     m->io_polls += io.polls;
     m->io_events += io.events;

@@ -138,7 +138,8 @@ static void empty_slot(struct ae__wheel *wheel, unsigned level, unsigned slot,
         unlink_timer(timer);
         if (list) __builtin_prefetch(list->next);
         if (round_up_us(timer->when_ns) <= wheel->now_us) {
-            wheel->fired++;
+            uint64_t fired = atomic_load_explicit(&wheel->fired, memory_order_relaxed);
+            atomic_store_explicit(&wheel->fired, fired + 1, memory_order_relaxed);
             timer->fire(timer, wakes); /* T3: the timer's memory may go when this claims */
         } else {
             place(wheel, timer);

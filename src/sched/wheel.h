@@ -28,7 +28,7 @@ struct ae__wheel {
     _Atomic(int64_t) next_ns;            /* INT64_MAX: empty */
     int64_t parked_ns;                   /* INT64_MIN: the owner is awake */
     uint64_t now_us;
-    uint64_t fired;
+    _Atomic(uint64_t) fired;             /* written under the lock, read by anyone */
     uint64_t occupied[AE__WHEEL_LEVELS][AE__WHEEL_SLOTS / 64];
     struct ae__timer *slots[AE__WHEEL_LEVELS][AE__WHEEL_SLOTS];
 };
