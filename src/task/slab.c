@@ -74,8 +74,8 @@ static struct ae__task *get_uncached(struct ae__slab *slab)
     return take_fresh(slab, 1, &index) ? first_use(slab, index) : NULL;
 }
 
-/* Blocks that were freed in a row are taken in a row: fetch where the row will be soon. A block that
- * is cold when it is filled stalls the next locked instruction until its lines have come. */
+/* Blocks that were freed in a row are taken in a row: fetch where the row will be soon. A block
+ * that is cold when it is filled stalls the next locked instruction until its lines have come. */
 static void prefetch_along(const struct ae__task *task, const struct ae__task *next)
 {
     intptr_t step = (intptr_t)next - (intptr_t)task;
