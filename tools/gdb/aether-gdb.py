@@ -253,10 +253,11 @@ gdb.unwinder.register_unwinder(None, UNWINDER, True)
 
 
 def backtrace_here():
-    """The selected thread's stack as (line, pc) pairs."""
+    """The selected thread's stack, a line for each frame, innermost first."""
     text = gdb.execute("backtrace", to_string=True)
     lines = re.findall(r"^#\d+ +(.*(?:\n(?!#).*)*)", text.strip(), re.M)
-    return [re.sub(r"^0x[0-9a-f]+ in ", "", line) for line in lines]
+    # Names from assembly without a language are shown as Ada's: ae.arch_entry.
+    return [re.sub(r"^ae\.", "ae__", re.sub(r"^0x[0-9a-f]+ in ", "", line)) for line in lines]
 
 
 def stack_of(task):
