@@ -5,7 +5,10 @@
  *   a pinned task                          the queue of its worker that nobody steals from
  *   a task, woken by a task of its runtime the waker's LIFO slot
  *   a batch (driver, timers, broadcast)    the ring of the worker that fires it
- *   a task, woken from anywhere else       the runtime's shared queue */
+ *   a task, woken from anywhere else       the runtime's shared queue
+ *
+ * Once its task is queued, the runtime may end while the waker still looks for a worker to wake:
+ * who is no worker of it says so in `outside` first, and the end waits for that. */
 #include "base/assert.h"
 #include "sched/sched.h"
 #include "sched/seam.h"
@@ -23,9 +26,12 @@ static void ready_pinned(struct ae_runtime *rt, struct ae__task *task)
 {
     uint32_t index = task->actor.last_worker;
 
+    atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
+
     if (task->actor.pins == 0) index = (index + 1) % rt->workers_count; /* AE_CHAOS=migrate */
     ae__inject_push(&rt->workers[index]->pinned, &task->actor);
     ae__worker_unpark(rt->workers[index]);
+    atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_release);
 }
 
 /* True if it is a task that any worker may run. */
@@ -46,8 +52,11 @@ static bool is_free_task(struct ae__actor *actor)
 
 static void ready_outside(struct ae_runtime *rt, struct ae__wakes *batch)
 {
+    /* relaxed: ordered before the end by the task itself, which cannot end before it is queued */
+    atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
     ae__inject_push_all(&rt->inject, batch);
     ae__wake_one(rt);
+    atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_release); /* rt may be gone now */
 }
 
 void ae__ready(struct ae__actor *actor)

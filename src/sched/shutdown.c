@@ -116,7 +116,9 @@ static void drive_tasks(struct ae_runtime *rt, int64_t deadline_ns)
 static int end_tasks(struct ae_runtime *rt)
 {
     int64_t shutdown_ns = rt->config.shutdown_ns;
-    int64_t deadline_ns = shutdown_ns < 0 ? AE_FOREVER : ae__os_now() + shutdown_ns;
+    int64_t now_ns = ae__os_now();
+    bool limited = shutdown_ns >= 0 && shutdown_ns < AE_FOREVER - now_ns;
+    int64_t deadline_ns = limited ? now_ns + shutdown_ns : AE_FOREVER;
     struct ae__wakes wakes;
 
     ae__wakes_init(&wakes);
@@ -163,6 +165,14 @@ void ae__runtime_free(struct ae_runtime *rt)
     ae__mem_free(rt);
 }
 
+/* Threads that woke the last tasks may still be at it (ready.c). */
+static void wait_outside(struct ae_runtime *rt)
+{
+    while (atomic_load_explicit(&rt->outside, memory_order_acquire) > 0) {
+        ae__os_thread_yield();
+    }
+}
+
 int ae_runtime_destroy(ae_runtime *rt)
 {
     if (!rt) return 0;
@@ -171,6 +181,7 @@ int ae_runtime_destroy(ae_runtime *rt)
     int rc = end_tasks(rt);
     if (rc < 0) return rc;
     ae__parts.pool_stop(rt->pool);
+    wait_outside(rt);
     ae__runtime_free(rt);
     return 0;
 }

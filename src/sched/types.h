@@ -94,6 +94,7 @@ struct ae_runtime {
     _Atomic(uint32_t) tasks_counted;
     _Atomic(uint32_t) stopping;      /* 1: block_on refuses; 2: workers end */
     _Atomic(uint32_t) signalled;     /* a signal asked for the end */
+    _Atomic(uint32_t) outside;       /* other threads that are in the middle of a wake */
 
     struct ae__lock stack_lock;      /* guards the two below */
     struct ae__actor *stack_waiters; /* tasks whose first run found no stack */

@@ -340,3 +340,60 @@ TEST(forced_migration_moves_a_task_at_every_wake)
     setenv("AE_CHAOS", "migrate", 1);
     EXPECT_EQ(ae_run(&config, main_moves, NULL), 1);
 }
+
+/* ---- the end, and threads that come from outside ---- */
+
+struct outside_wake {
+    ae_event event;
+    _Atomic(bool) waits;
+};
+
+static void *sets_event(void *arg)
+{
+    struct outside_wake *wake = arg;
+
+    while (!atomic_load(&wake->waits)) {
+    }
+    ae_event_set(&wake->event);
+    return NULL;
+}
+
+static int waits_event(void *arg)
+{
+    struct outside_wake *wake = arg;
+
+    atomic_store(&wake->waits, true);
+    return ae_event_wait(&wake->event);
+}
+
+TEST(a_thread_that_wakes_the_last_task_does_not_outlive_the_runtime)
+{
+    for (int i = 0; i < 300; i++) {
+        struct outside_wake wake = { 0 };
+        ae_config config = { AE_CONFIG, .workers = 2 };
+        pthread_t thread;
+        REQUIRE(pthread_create(&thread, NULL, sets_event, &wake) == 0);
+        EXPECT_EQ(ae_run(&config, waits_event, &wake), 0);
+        pthread_join(thread, NULL);
+    }
+}
+
+static int sleeps_a_while(void *arg)
+{
+    (void)arg;
+    int rc = ae_sleep(20 * AE_MS);
+    return rc == -ECANCELED ? 0 : rc;
+}
+
+static int leaves_sleeper(void *arg)
+{
+    (void)arg;
+    return ae_go_in(NULL, sleeps_a_while, NULL);
+}
+
+TEST(a_shutdown_time_of_for_ever_does_not_overflow)
+{
+    ae_config config = { AE_CONFIG, .shutdown_ns = AE_FOREVER };
+
+    EXPECT_EQ(ae_run(&config, leaves_sleeper, NULL), 0);
+}
