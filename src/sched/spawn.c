@@ -130,6 +130,9 @@ void ae__task_complete(struct ae__task *task, int status)
     ae__wakes_init(&wakes);
     ae__lock_acquire(&scope->node.lock);
     task->status = status;
+    if (atomic_load_explicit(&task->node.cancelled, memory_order_relaxed)) {
+        task->flags |= AE__TASK_CANCELLED;
+    }
     atomic_store_explicit(&task->state, AE__TASK_DONE, memory_order_relaxed);
     ae__waitq_claim_all(&task->watchers, &wakes);
     bool unowned = !(task->flags & AE__TASK_HANDLE);

@@ -207,7 +207,7 @@ int ae_join_outcome(ae_task *handle, ae_outcome *out)
     if (!handle) return -ENOMEM;
     struct ae__task *task = join(handle);
     out->status = task->status;
-    out->cancelled = atomic_load_explicit(&task->node.cancelled, memory_order_relaxed);
+    out->cancelled = task->flags & AE__TASK_CANCELLED; /* a cancel after its end does not count */
     out->id = id_of(task);
     snprintf(out->name, sizeof out->name, "%s", task->name ? task->name : "");
     reap(task);

@@ -54,11 +54,14 @@ static void look_outside(struct ae__worker *w)
     if (wakes.head) ae__ready_all(&wakes);
 }
 
+/* Pinned tasks and the others take turns, so that one that only yields starves nobody. */
 static struct ae__task *find_local(struct ae__worker *w)
 {
-    struct ae__task *task = take_pinned(w);
+    bool pinned_first = w->tick % 2 == 0;
+    struct ae__task *task = pinned_first ? take_pinned(w) : ae__queue_pop(w);
 
-    return task ? task : ae__queue_pop(w);
+    if (task) return task;
+    return pinned_first ? ae__queue_pop(w) : take_pinned(w);
 }
 
 /* Every 61 slices what comes from outside goes first, so that a busy worker starves nobody. */

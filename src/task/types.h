@@ -136,6 +136,7 @@ enum ae__task_flags {
     AE__TASK_HANDLE = 1,    /* a handle exists; guarded by the parent scope's lock */
     AE__TASK_LOCALS = 4,    /* locals were set */
     AE__TASK_SETTLE = 2,      /* was deferred: unlink timer and fd before fn runs */
+    AE__TASK_CANCELLED = 4,   /* had been cancelled when it returned; set with DONE */
 };
 
 struct ae__task {

@@ -435,3 +435,57 @@ TEST(a_failure_that_nobody_joins_is_told_and_a_cancelled_end_is_none)
     EXPECT_EQ(seen.errors, 3);
     EXPECT_EQ(seen.status, -EIO);
 }
+
+static int sets_flag(void *arg)
+{
+    atomic_store((_Atomic(bool) *)arg, true);
+    return 0;
+}
+
+static int main_pinned_yields(void *arg)
+{
+    _Atomic(bool) flag = false;
+
+    (void)arg;
+    ae_pin();
+    ae_task *other = ae_spawn(sets_flag, &flag);
+    int rounds = 0;
+    while (!atomic_load(&flag) && rounds < 1000) {
+        ae_yield();
+        rounds++;
+    }
+    EXPECT_LT(rounds, 1000);
+    ae_unpin();
+    return ae_join(other);
+}
+
+TEST(a_pinned_task_that_yields_starves_nobody)
+{
+    ae_config config = { AE_CONFIG, .flavor = AE_CURRENT_THREAD };
+
+    EXPECT_EQ(ae_run(&config, main_pinned_yields, NULL), 0);
+}
+
+static int gives_seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+static int main_cancels_late(void *arg)
+{
+    ae_outcome outcome;
+    ae_task *task = ae_spawn(gives_seven, NULL);
+
+    (void)arg;
+    EXPECT_EQ(ae_task_wait(task), 0);
+    ae_cancel(task);
+    EXPECT_EQ(ae_join_outcome(task, &outcome), 7);
+    EXPECT_FALSE(outcome.cancelled);
+    return 0;
+}
+
+TEST(a_cancel_after_the_end_leaves_the_outcome)
+{
+    EXPECT_EQ(ae_run(NULL, main_cancels_late, NULL), 0);
+}
