@@ -165,8 +165,7 @@ static void dekker_parker(void *arg)
 {
     (void)arg;
     atomic_fetch_add_explicit(&y, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(&x, memory_order_acquire) == 0)
-        model_block(token_given, NULL, "park");
+    if (atomic_load_explicit(&x, memory_order_acquire) == 0) model_block(token_given, NULL, "park");
 }
 
 static void dekker_start(bool rmw)
@@ -307,7 +306,8 @@ static bool sequence_rmw;
 static void sequence_middle(void *arg)
 {
     (void)arg;
-    if (sequence_rmw) atomic_fetch_add_explicit(&x, 1, memory_order_relaxed);
+    if (sequence_rmw)
+        atomic_fetch_add_explicit(&x, 1, memory_order_relaxed);
     else if (atomic_load_explicit(&x, memory_order_relaxed) == 1)
         atomic_store_explicit(&x, 2, memory_order_relaxed);
 }
@@ -447,7 +447,8 @@ MODEL_FAILS(lock_order, "two locks in two orders", locks_bad, NULL, "deadlock", 
 static void spinner(void *arg)
 {
     (void)arg;
-    while (atomic_exchange_explicit(&x, 1, memory_order_acquire) != 0) model_spin();
+    while (atomic_exchange_explicit(&x, 1, memory_order_acquire) != 0)
+        model_spin();
     total++;
     atomic_store_explicit(&x, 0, memory_order_release);
 }
@@ -455,7 +456,8 @@ static void spinner(void *arg)
 static void spin_setup(void)
 {
     reset();
-    for (int i = 0; i < 3; i++) model_thread(spinner, NULL);
+    for (int i = 0; i < 3; i++)
+        model_thread(spinner, NULL);
 }
 
 MODEL(spin_lock, "three spinners, finite search", spin_setup, locks_check, 3, 2)

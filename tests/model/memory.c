@@ -47,7 +47,7 @@ struct store {
 struct location {
     void *address;
     unsigned size;
-    unsigned count; /* stores ever made; the last is history[(count - 1) % HISTORY] */
+    unsigned count;        /* stores ever made; the last is history[(count - 1) % HISTORY] */
     struct location *next; /* others in the same cell */
     struct store history[HISTORY];
 };
@@ -163,9 +163,12 @@ const char *model__name_of(const void *address)
             best = names[i].name;
         }
     }
-    if (!best) snprintf(out, sizeof text[0], "%p", address);
-    else if (offset == 0) snprintf(out, sizeof text[0], "%s", best);
-    else snprintf(out, sizeof text[0], "%s+%zu", best, offset);
+    if (!best)
+        snprintf(out, sizeof text[0], "%p", address);
+    else if (offset == 0)
+        snprintf(out, sizeof text[0], "%s", best);
+    else
+        snprintf(out, sizeof text[0], "%s+%zu", best, offset);
     return out;
 }
 
@@ -175,7 +178,8 @@ static struct cell *cell_at(uintptr_t key)
 {
     size_t i = (size_t)((key / CELL_BYTES) * 0x9E3779B97F4A7C15ull >> 40) & (CELLS - 1);
 
-    while (cells[i].generation == generation && cells[i].key != key) i = (i + 1) & (CELLS - 1);
+    while (cells[i].generation == generation && cells[i].key != key)
+        i = (i + 1) & (CELLS - 1);
     if (cells[i].generation != generation) {
         if (++cells_used > CELLS / 2) model_fail("too much memory touched in one execution");
         cells[i].generation = generation;
@@ -295,7 +299,8 @@ static struct location *location_at(struct model__at at)
     struct location *l = c->locations;
     uint64_t value = peek(at.address, at.size);
 
-    while (l && (l->address != at.address || l->size != at.size)) l = l->next;
+    while (l && (l->address != at.address || l->size != at.size))
+        l = l->next;
     if (!l) {
         if (locations_used == LOCATIONS) model_fail("more than %d atomics", LOCATIONS);
         l = &locations[locations_used++];
@@ -415,13 +420,20 @@ static uint64_t combine(enum model__rmw op, uint64_t a, uint64_t b, unsigned siz
     uint64_t mask = size == 8 ? UINT64_MAX : (1ull << (size * 8)) - 1;
 
     switch (op) {
-    case RMW_EXCHANGE: return b & mask;
-    case RMW_ADD: return (a + b) & mask;
-    case RMW_SUB: return (a - b) & mask;
-    case RMW_AND: return a & b;
-    case RMW_OR: return (a | b) & mask;
-    case RMW_XOR: return (a ^ b) & mask;
-    case RMW_NAND: return ~(a & b) & mask;
+    case RMW_EXCHANGE:
+        return b & mask;
+    case RMW_ADD:
+        return (a + b) & mask;
+    case RMW_SUB:
+        return (a - b) & mask;
+    case RMW_AND:
+        return a & b;
+    case RMW_OR:
+        return (a | b) & mask;
+    case RMW_XOR:
+        return (a ^ b) & mask;
+    case RMW_NAND:
+        return ~(a & b) & mask;
     }
     return a;
 }

@@ -23,7 +23,8 @@ static void reset(void)
     memset(&inject, 0, sizeof inject);
     ae__inject_init(&inject);
     memset(runs, 0, sizeof runs);
-    for (int i = 0; i < TASKS; i++) tasks[i].status = 0;
+    for (int i = 0; i < TASKS; i++)
+        tasks[i].status = 0;
     spawned = 0;
     model_name(&rings[0].head, "owner.head");
     model_name(&rings[0].tail, "owner.tail");
@@ -59,7 +60,8 @@ static void pop_all(int ring)
 {
     struct ae__task *task;
 
-    while ((task = ae__runq_pop(&rings[ring]))) run(task);
+    while ((task = ae__runq_pop(&rings[ring])))
+        run(task);
 }
 
 static void take_shared(void)
@@ -95,9 +97,11 @@ static void steal_twice(void *arg)
 
 static void check(void)
 {
-    for (int ring = 0; ring < 3; ring++) pop_all(ring);
+    for (int ring = 0; ring < 3; ring++)
+        pop_all(ring);
     take_shared();
-    for (int i = 0; i < spawned; i++) model_assert(runs[i] == 1);
+    for (int i = 0; i < spawned; i++)
+        model_assert(runs[i] == 1);
     model_assert(ae__inject_length(&inject) == 0);
 }
 
@@ -172,6 +176,44 @@ static void wrap_setup(void)
 }
 
 MODEL(overflow_wrap, "the same where the indices wrap", wrap_setup, check, 3, 0)
+
+/* The owner takes one and refills while a thief copies: its slots are not free yet (R1, R4). */
+static void pop_one_push_two(void *arg)
+{
+    struct ae__task *task = ae__runq_pop(&rings[0]);
+
+    (void)arg;
+    if (task) run(task);
+    push_some(2, false);
+}
+
+static void refill_setup(void)
+{
+    reset();
+    push_some(4, false);
+    model_thread(pop_one_push_two, NULL);
+    model_thread(steal, (void *)1);
+}
+
+MODEL(pop_push_steal, "pop and push while a thief copies", refill_setup, check, 3, 1)
+
+/* One thief ends its copy while another is at it: R4 forbids the other. */
+static void push_three(void *arg)
+{
+    (void)arg;
+    push_some(3, false);
+}
+
+static void refill_thieves_setup(void)
+{
+    reset();
+    push_some(4, false);
+    model_thread(steal, (void *)1);
+    model_thread(steal, (void *)2);
+    model_thread(push_three, NULL);
+}
+
+MODEL(two_thieves_push, "two thieves while the owner refills", refill_thieves_setup, check, 2, 0)
 
 /* A thief of a thief: its own ring is stolen from while it steals. */
 static void chain_setup(void)

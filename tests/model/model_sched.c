@@ -187,19 +187,22 @@ static void make_ready(int i)
 
 static void check(void)
 {
-    for (int i = 0; i < expected; i++) model_assert(runs[i] == 1);
+    for (int i = 0; i < expected; i++)
+        model_assert(runs[i] == 1);
 }
 
 static void worker(void *arg)
 {
     struct ae__worker *w = &workers[(intptr_t)arg];
 
-    for (;;) ae__worker_step(w);
+    for (;;)
+        ae__worker_step(w);
 }
 
 static void start_workers(void)
 {
-    for (intptr_t i = 0; i < WORKERS; i++) model_daemon(worker, (void *)i);
+    for (intptr_t i = 0; i < WORKERS; i++)
+        model_daemon(worker, (void *)i);
 }
 
 /* ---- a task from outside, while the workers go to sleep ---- */

@@ -230,4 +230,5 @@ static void early_check(void)
     model_assert(fired[0] == 0 && ae__wheel_next(&wheel) <= 10 * MS); /* T5 */
 }
 
-MODEL(arm_while_parking, "an earlier timer wakes the sleeping owner", early_setup, early_check, 4, 2)
+MODEL(arm_while_parking, "an earlier timer wakes the sleeping owner", early_setup, early_check, 4,
+      2)

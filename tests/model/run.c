@@ -8,7 +8,8 @@
 
 struct options {
     struct model__limits limits; /* bound and stale < 0: as the model says */
-    const char *only;            /* run models whose name contains this */
+    const char *only;            /* run models whose name contains this, or the one that is it */
+    bool exact;
     bool list;
     bool expect_failure;
 };
@@ -51,28 +52,38 @@ static bool parse_valued(struct options *o, const char *name, const char *value)
 {
     double n = 0;
 
-    if (take_number(name, "--bound", value, &n)) o->limits.bound = (int)n;
-    else if (take_number(name, "--stale", value, &n)) o->limits.stale = (int)n;
-    else if (take_number(name, "--max", value, &n)) o->limits.executions_max = (uint64_t)n;
-    else if (take_number(name, "--seconds", value, &n)) o->limits.seconds_max = n;
-    else if (take_number(name, "--seed", value, &n)) o->limits.seed = (uint64_t)n;
+    if (take_number(name, "--bound", value, &n))
+        o->limits.bound = (int)n;
+    else if (take_number(name, "--stale", value, &n))
+        o->limits.stale = (int)n;
+    else if (take_number(name, "--max", value, &n))
+        o->limits.executions_max = (uint64_t)n;
+    else if (take_number(name, "--seconds", value, &n))
+        o->limits.seconds_max = n;
+    else if (take_number(name, "--seed", value, &n))
+        o->limits.seed = (uint64_t)n;
     else if (take_number(name, "--random", value, &n)) {
         o->limits.mode = MODE_RANDOM;
         o->limits.executions_max = (uint64_t)n;
     } else if (strcmp(name, "--replay") == 0 && value) {
         o->limits.mode = MODE_REPLAY;
         o->limits.replay = value;
-    } else return false;
+    } else
+        return false;
     return true;
 }
 
 static void parse(int argc, char **argv, struct options *o)
 {
     for (int i = 1; i < argc; i++) {
-        if (parse_valued(o, argv[i], i + 1 < argc ? argv[i + 1] : NULL)) i++;
-        else if (strcmp(argv[i], "--list") == 0) o->list = true;
-        else if (strcmp(argv[i], "--expect-fail") == 0) o->expect_failure = true;
-        else if (argv[i][0] != '-') o->only = argv[i];
+        if (parse_valued(o, argv[i], i + 1 < argc ? argv[i + 1] : NULL))
+            i++;
+        else if (strcmp(argv[i], "--list") == 0)
+            o->list = true;
+        else if (strcmp(argv[i], "--expect-fail") == 0)
+            o->expect_failure = true;
+        else if (argv[i][0] != '-')
+            o->only = argv[i];
         else {
             usage();
             exit(strcmp(argv[i], "--help") == 0 ? 0 : 2);
@@ -125,23 +136,40 @@ static bool run_model(const char *program, const model *m, const struct options 
     if (r.failed && (!good || l.quiet)) print_failure(program, m, &r);
     printf("%-34s %u threads %12s executions  depth %4u  bound %d.%d  %-14s %6.2f s  %s\n", m->name,
            r.threads, grouped(r.executions), r.depth, l.bound, l.stale,
-           r.exhaustive ? "exhaustive" : r.failed ? "stopped" : "not exhaustive", r.seconds, word);
+           r.exhaustive ? "exhaustive"
+           : r.failed   ? "stopped"
+                        : "not exhaustive",
+           r.seconds, word);
     fflush(stdout);
     return good;
 }
 
+static bool is_selected(const model *m, const struct options *o)
+{
+    if (!o->only) return true;
+    return o->exact ? strcmp(m->name, o->only) == 0 : strstr(m->name, o->only) != NULL;
+}
+
 int main(int argc, char **argv)
 {
-    struct options o = { .limits = { .bound = -1, .stale = -1, .executions_max = UINT64_MAX,
-                                     .seconds_max = 60, .seed = 1 } };
+    struct options o = { .limits = { .bound = -1,
+                                     .stale = -1,
+                                     .executions_max = UINT64_MAX,
+                                     .seconds_max = 60,
+                                     .seed = 1 } };
     unsigned passed = 0, failed = 0;
 
     parse(argc, argv, &o);
+    for (const model *m = first; m && o.only; m = m->next)
+        if (strcmp(m->name, o.only) == 0) o.exact = true;
     for (const model *m = first; m; m = m->next) {
-        if (o.only && !strstr(m->name, o.only)) continue;
-        if (o.list) printf("%-34s %s\n", m->name, m->about);
-        else if (run_model(argv[0], m, &o)) passed++;
-        else failed++;
+        if (!is_selected(m, &o)) continue;
+        if (o.list)
+            printf("%-34s %s\n", m->name, m->about);
+        else if (run_model(argv[0], m, &o))
+            passed++;
+        else
+            failed++;
     }
     if (o.list) return 0;
     printf("%u passed, %u failed\n", passed, failed);

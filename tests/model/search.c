@@ -96,7 +96,8 @@ unsigned model_choose(unsigned n)
 /* Make the list of choices the next one to try; false when all have been. */
 static bool advance(void)
 {
-    while (depth > 0 && choices[depth - 1].pick + 1 == choices[depth - 1].of) depth--;
+    while (depth > 0 && choices[depth - 1].pick + 1 == choices[depth - 1].of)
+        depth--;
     if (depth == 0) return false;
     choices[depth - 1].pick++;
     prefix = depth;
@@ -137,8 +138,7 @@ static void on_signal(int number)
         return;
     }
     snprintf(failure, sizeof failure, "%s in thread %d",
-             number == SIGVTALRM ? "endless loop without a visible operation"
-                                 : "crash (signal)",
+             number == SIGVTALRM ? "endless loop without a visible operation" : "crash (signal)",
              model__self);
     if (model__tracing) model__trace(NULL, NULL, "FAILS: %s", failure);
     model__abandon();
@@ -154,8 +154,8 @@ static void catch_signals(void)
 
     if (done) return;
     done = true;
-    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1, 0);
+    stack.ss_sp =
+        mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     sigaltstack(&stack, NULL);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         sigaction(numbers[i], &action, NULL);
@@ -263,7 +263,8 @@ static void note_failure(struct model__result *r, int bound, int stale)
     for (unsigned i = 0; i < depth && used + 8 < sizeof r->schedule; i++)
         used += (size_t)snprintf(r->schedule + used, sizeof r->schedule - used, "%s%u",
                                  i ? "," : "", choices[i].pick);
-    while (used > 2 && strcmp(r->schedule + used - 2, ",0") == 0) r->schedule[used -= 2] = '\0';
+    while (used > 2 && strcmp(r->schedule + used - 2, ",0") == 0)
+        r->schedule[used -= 2] = '\0';
 }
 
 /* Run executions until one fails, all are done, or a limit is met. */
@@ -361,9 +362,12 @@ void model__search(const model *m, const struct model__limits *l, struct model__
     catch_signals();
     mode = l->mode;
     random_state = l->seed;
-    if (mode == MODE_REPLAY) replay(m, l, r);
-    else if (mode == MODE_RANDOM) run_all(m, l, -1, -1, r); /* no bounds */
-    else run_all(m, l, l->bound, l->stale, r);
+    if (mode == MODE_REPLAY)
+        replay(m, l, r);
+    else if (mode == MODE_RANDOM)
+        run_all(m, l, -1, -1, r); /* no bounds */
+    else
+        run_all(m, l, l->bound, l->stale, r);
     r->threads = model__threads_count();
     r->steps = model__steps - steps;
     r->seconds = now_seconds() - start;

@@ -158,8 +158,8 @@ static unsigned others(int *out, bool with_timed)
         int t = model__self + i;
         if (t >= threads_used) t -= threads_used - 1;
         if (t == model__self || t == 0) continue;
-        if (may_run(&threads[t]) || (with_timed && threads[t].state == STATE_BLOCKED &&
-                                     threads[t].timed))
+        if (may_run(&threads[t]) ||
+            (with_timed && threads[t].state == STATE_BLOCKED && threads[t].timed))
             out[n++] = t;
     }
     return n;

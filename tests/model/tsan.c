@@ -73,9 +73,11 @@ void *__tsan_memmove(void *to, const void *from, size_t bytes)
     model__plain(AT(from, (unsigned)bytes), false);
     model__plain(AT(to, (unsigned)bytes), true);
     if ((uintptr_t)to <= (uintptr_t)from)
-        for (size_t i = 0; i < bytes; i++) out[i] = in[i];
+        for (size_t i = 0; i < bytes; i++)
+            out[i] = in[i];
     else
-        for (size_t i = bytes; i-- > 0;) out[i] = in[i];
+        for (size_t i = bytes; i-- > 0;)
+            out[i] = in[i];
     return to;
 }
 
@@ -89,7 +91,8 @@ void *__tsan_memset(void *to, int byte, size_t bytes)
     volatile char *out = to;
 
     if (bytes > 0) model__plain(AT(to, (unsigned)bytes), true);
-    for (size_t i = 0; i < bytes; i++) out[i] = (char)byte;
+    for (size_t i = 0; i < bytes; i++)
+        out[i] = (char)byte;
     return to;
 }
 
