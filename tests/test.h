@@ -92,7 +92,10 @@ bool test_under_tsan(void);
 /* Ends the test at once when it does not hold. */
 #define REQUIRE(cond)                                                                              \
     do {                                                                                           \
-        if (!EXPECT_TRUE(cond)) test_stop();                                                       \
+        if (!(cond)) {                                                                             \
+            test_fail(__FILE__, __LINE__, "%s is false", #cond);                                   \
+            test_stop();                                                                           \
+        }                                                                                          \
     } while (0)
 
 /* `stmt` must end its process by a signal or abort, with `text` in what it wrote to stderr. It runs
