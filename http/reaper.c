@@ -10,7 +10,7 @@
 #include <malloc.h>
 #endif
 
-#define CROWD 1024   /* connections whose memory is worth the trouble */
+#define CROWD 256    /* connections whose memory is worth the trouble */
 #define CROWD_LEFT 8 /* a crowd has gone when one in so many is left */
 
 _Static_assert(HTTP_DATE_BYTES <= DATE_WORDS * sizeof(uint64_t), "the date fits its words");
