@@ -489,3 +489,24 @@ TEST(a_cancel_after_the_end_leaves_the_outcome)
 {
     EXPECT_EQ(ae_run(NULL, main_cancels_late, NULL), 0);
 }
+
+static int sleeps_short(void *arg)
+{
+    (void)arg;
+    return ae_sleep(1000);
+}
+
+static int main_reuses_job_blocks(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        EXPECT_EQ(ae_join(ae_spawn_blocking(gives_seven, NULL)), 7);
+        EXPECT_EQ(ae_join(ae_spawn(sleeps_short, NULL)), 0);
+    }
+    return 0;
+}
+
+TEST(a_control_block_that_was_a_pool_job_can_sleep)
+{
+    EXPECT_EQ(ae_run(NULL, main_reuses_job_blocks, NULL), 0);
+}
