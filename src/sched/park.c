@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker without work sleeps in its own driver until an event, its next timer, or a wake.
  *
- * P1  It joins the sleepers (idle.h), then re-scans if it was the last searcher (I3).
+ * P1  It joins the sleepers (idle.h), then re-scans if it was the last searcher (I3), or had not
+ *     searched at all (I4): since it looked, the searchers may have found work and a producer may
+ *     have seen nobody asleep.
  * P2  It says ASLEEP, and sleeps only if nobody had said NOTIFIED before; who says NOTIFIED over
  *     ASLEEP also kicks the driver, whose wake is a latch. So no wake is lost between the two.
  * P3  Before it sleeps it fires what is overdue on anybody's wheel. */
@@ -12,7 +14,7 @@
 static bool anything_queued(struct ae_runtime *rt)
 {
     if (ae__inject_length(&rt->inject) > 0) return true;
-    for (uint32_t i = 0; i < rt->workers_count; i++) {
+    for (uint32_t i = 0; i < rt->workers_count && rt->steals; i++) {
         if (!ae__runq_is_empty(&rt->workers[i]->ring)) return true;
     }
     return false;
@@ -75,7 +77,7 @@ void ae__worker_park(struct ae__worker *w)
     fire_overdue(w);
     if (has_own_work(w)) return;
     w->searching = false;
-    if (ae__idle_park(&w->rt->idle, w->index, was_searching)) { /* P1 */
+    if (ae__idle_park(&w->rt->idle, w->index, was_searching) || !was_searching) { /* P1 */
         if (anything_queued(w->rt)) ae__wake_one(w->rt);
     }
     sleep_until_woken(w);

@@ -234,7 +234,7 @@ void ae__task_unlend(struct ae__task *task, struct ae__actor *runner, struct ae_
     ae__lock_acquire(&task->node.lock);
     task->sp = NULL;
     ae__lock_release(&task->node.lock);
-    task->timer.link = NULL; /* the pool's queue had its link there; the next user of the block arms */
+    task->timer.link = NULL; /* the pool's queue had its link there */
     runner->node = before;
 }
 

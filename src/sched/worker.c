@@ -23,7 +23,8 @@ static struct ae__task *take_shared(struct ae__worker *w, struct ae__inject *fro
     if (!first) return NULL;
     for (struct ae__actor *actor = first->next, *next; actor; actor = next) {
         next = actor->next;
-        ae__queue_push(w, ae__task_of(actor), false);
+        /* A searcher wakes the next one when it ends its search; others do it here. */
+        ae__queue_push(w, ae__task_of(actor), !next && !w->searching);
     }
     return ae__task_of(first);
 }
