@@ -26,6 +26,8 @@ static void (*ending_call)(void *);
 static void *ending_context;
 static _Atomic(int) ending_taken;
 static _Atomic(int) ending_count;
+static _Atomic(int) ending_live;    /* 1: the context is there */
+static _Atomic(int) ending_running; /* handlers on other threads; restore waits for them */
 
 static void on_ending(int number)
 {
@@ -40,7 +42,11 @@ static void on_ending(int number)
         raise(number);
         _exit(128 + number);
     }
-    ending_call(ending_context);
+    atomic_fetch_add(&ending_running, 1);
+    bool live = atomic_load(&ending_live);
+    if (live) ending_call(ending_context);
+    atomic_fetch_sub(&ending_running, 1);
+    if (!live) raise(number); /* restored meanwhile: the action of before takes it */
     errno = saved;
 }
 
@@ -52,6 +58,7 @@ bool ae__os_signals_take(void (*on_signal)(void *context), void *context)
     ending_call = on_signal;
     ending_context = context;
     atomic_store(&ending_count, 0);
+    atomic_store(&ending_live, 1);
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < ENDING; i++) {
         sigaction(ending[i], NULL, &old_ending[i]);
@@ -65,6 +72,10 @@ void ae__os_signals_restore(void)
 {
     for (int i = 0; i < ENDING; i++) {
         sigaction(ending[i], &old_ending[i], NULL);
+    }
+    atomic_store(&ending_live, 0);
+    while (atomic_load(&ending_running) > 0) {
+        ae__os_thread_yield();
     }
     atomic_store(&ending_taken, 0);
 }
