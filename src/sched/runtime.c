@@ -287,7 +287,24 @@ static bool take_wheel(struct ae_runtime *rt, struct driven_call *call)
     return false;
 }
 
-static void leave_wheel(struct ae_runtime *rt)
+bool ae__drive_try(struct ae_runtime *rt)
+{
+    ae__lock_acquire(&rt->drive_lock);
+    bool free = !rt->driven;
+    rt->driven = true;
+    ae__lock_release(&rt->drive_lock);
+    return free;
+}
+
+bool ae__drive_callers(struct ae_runtime *rt)
+{
+    ae__lock_acquire(&rt->drive_lock);
+    bool any = rt->callers > 0;
+    ae__lock_release(&rt->drive_lock);
+    return any;
+}
+
+void ae__drive_leave(struct ae_runtime *rt)
 {
     ae__lock_acquire(&rt->drive_lock);
     rt->driven = false;
@@ -307,18 +324,31 @@ static int spawn_driven(struct ae_runtime *rt, struct driven_call *call)
     return rc;
 }
 
+/* False: the end has begun. From here on it waits for the caller to leave. */
+static bool count_caller(struct ae_runtime *rt)
+{
+    ae__lock_acquire(&rt->drive_lock);
+    bool open = atomic_load(&rt->stopping) == 0;
+    if (open) rt->callers++;
+    ae__lock_release(&rt->drive_lock);
+    return open;
+}
+
 static int block_on_current(struct ae_runtime *rt, ae_fn *fn, void *arg)
 {
     struct driven_call call = { .rt = rt, .fn = fn, .arg = arg };
-    int rc = spawn_driven(rt, &call);
 
-    if (rc < 0) return rc;
-    while (!call_done(&call)) {
+    if (!count_caller(rt)) return -ESHUTDOWN;
+    int rc = spawn_driven(rt, &call);
+    while (rc == 0 && !call_done(&call)) {
         if (!take_wheel(rt, &call)) continue;
         drive(rt, &call);
-        leave_wheel(rt);
+        ae__drive_leave(rt);
     }
-    return call.status;
+    ae__lock_acquire(&rt->drive_lock);
+    rt->callers--;
+    ae__lock_release(&rt->drive_lock); /* the runtime may be gone now */
+    return rc < 0 ? rc : call.status;
 }
 
 int ae_block_on(ae_runtime *rt, ae_fn *fn, void *arg)

@@ -10,6 +10,10 @@
 void ae__runtime_free(struct ae_runtime *rt);
 
 /* runtime.c */
+/* Of a current-thread runtime. try: become its driver, if there is none; leave: be it no more. */
+bool ae__drive_try(struct ae_runtime *rt);
+void ae__drive_leave(struct ae_runtime *rt);
+bool ae__drive_callers(struct ae_runtime *rt); /* is a thread in ae_block_on? */
 uint64_t ae__tasks_live(struct ae_runtime *rt);
 /* If a signal asked for the end: cancel the root. Workers look now and then. */
 void ae__runtime_signalled(struct ae_runtime *rt);

@@ -103,6 +103,11 @@ static void drive_tasks(struct ae_runtime *rt, int64_t deadline_ns)
     struct ae__thread *before = ae__thread_get();
     struct ae__timer timer = { .link = NULL };
 
+    /* A thread in ae_block_on may be driving: its call is cancelled, and ends. */
+    while (!ae__drive_try(rt)) {
+        if (root_live(rt) > 0 && ae__os_now() >= deadline_ns) return;
+        ae__os_thread_yield();
+    }
     ae__worker_enter(w);
     while (root_live(rt) > 0 && ae__os_now() < deadline_ns) {
         ae__timer_arm(rt, &timer, ae__os_now() + 5 * AE_MS, fire_nothing);
@@ -111,6 +116,10 @@ static void drive_tasks(struct ae_runtime *rt, int64_t deadline_ns)
     }
     ae__worker_leave(w);
     ae__thread_set(before);
+    ae__drive_leave(rt);
+    while (root_live(rt) == 0 && ae__drive_callers(rt)) {
+        ae__os_thread_yield(); /* on their way out */
+    }
 }
 
 static int end_tasks(struct ae_runtime *rt)

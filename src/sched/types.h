@@ -103,6 +103,7 @@ struct ae_runtime {
     /* a current-thread runtime: who drives it */
     struct ae__lock drive_lock;
     bool driven;
+    uint32_t callers;                /* threads inside ae_block_on */
     struct ae__waitq drive_queue;
 };
 

@@ -397,3 +397,48 @@ TEST(a_shutdown_time_of_for_ever_does_not_overflow)
 
     EXPECT_EQ(ae_run(&config, leaves_sleeper, NULL), 0);
 }
+
+static int sleeps_for_ever(void *arg)
+{
+    atomic_store((_Atomic(bool) *)arg, true);
+    return ae_sleep(AE_FOREVER);
+}
+
+struct caller_of {
+    ae_runtime *rt;
+    _Atomic(bool) in;
+    int rc;
+};
+
+static void *calls_for_ever(void *arg)
+{
+    struct caller_of *caller = arg;
+
+    caller->rc = ae_block_on(caller->rt, sleeps_for_ever, &caller->in);
+    return NULL;
+}
+
+TEST(the_end_of_a_current_thread_runtime_waits_for_who_drives_it)
+{
+    for (int i = 0; i < 50; i++) {
+        ae_config config = { AE_CONFIG, .flavor = AE_CURRENT_THREAD };
+        struct caller_of callers[2] = { { 0 }, { 0 } };
+        pthread_t threads[2];
+        ae_runtime *rt;
+        REQUIRE(ae_runtime_create(&config, &rt) == 0);
+        for (int k = 0; k < 2; k++) {
+            callers[k].rt = rt;
+            REQUIRE(pthread_create(&threads[k], NULL, calls_for_ever, &callers[k]) == 0);
+        }
+        for (int k = 0; k < 2; k++) {
+            while (!atomic_load(&callers[k].in)) {
+                sched_yield();
+            }
+        }
+        EXPECT_EQ(ae_runtime_destroy(rt), 0);
+        for (int k = 0; k < 2; k++) {
+            pthread_join(threads[k], NULL);
+            EXPECT_EQ(callers[k].rc, -ECANCELED);
+        }
+    }
+}
