@@ -165,6 +165,7 @@ void ae__task_finish(struct ae__worker *w, struct ae__task *task)
     ae__stack_put(&w->rt->stacks, &w->stacks, task->stack);
     task->stack = NULL;
     if (AE_UNLIKELY(atomic_load_explicit(&w->rt->stack_waiting, memory_order_relaxed) > 0)) {
+        ae__stack_cache_drain(&w->rt->stacks, &w->stacks); /* wherever the waiter runs */
         serve_stack_waiter(w->rt);
     }
     ae__task_complete(task, task->status);
