@@ -53,8 +53,8 @@ static void add_memory(ae_metrics *m, struct ae_runtime *rt)
     for (int class = 0; class < AE__STACK_CLASSES; class++) {
         cached += rt->stacks.free_count[class];
     }
-    ae__lock_release(&rt->stacks.lock);
     uint64_t all = ae__stack_count(&rt->stacks);
+    ae__lock_release(&rt->stacks.lock);
     m->stacks_cached = cached;
     m->stacks_live = all > cached ? all - cached : 0;
     m->control_bytes = (uint64_t)atomic_load(&rt->slab.used) * AE__TASK_BYTES;
