@@ -183,7 +183,6 @@ static struct ae__task *join(ae_task *handle)
     struct ae__actor *self = ae__actor_self();
 
     AE_ASSERT(&task->actor != self); /* a task cannot join itself */
-    AE_ASSERT(task->flags & AE__TASK_HANDLE);
     if (ae__actor_cancelled(self) || !wait_done(task, self, true)) {
         ae_cancel(handle);
         bool done = wait_done(task, self, false);
