@@ -168,10 +168,10 @@ static void reap(struct ae__task *task)
 {
     struct ae__lock *lock = &task->node.parent->lock;
 
-    /* Tasks are joined mostly in the order of their spawning. */
-    ae__prefetch_task(AE_CONTAINER_OF(task->node.sibling.next, struct ae__task, node.sibling));
     ae__lock_acquire(lock);
     AE_ASSERT(task->flags & AE__TASK_HANDLE);
+    /* Tasks are joined mostly in the order of their spawning. */
+    ae__prefetch_task(AE_CONTAINER_OF(task->node.sibling.next, struct ae__task, node.sibling));
     ae__list_remove(&task->node.sibling);
     ae__lock_release(lock);
     ae__task_free(task);
