@@ -53,7 +53,7 @@ typedef struct ae_case {
 } ae_case;
 
 /* Wait until one case can proceed, do exactly that one, return its index (-ECANCELED: none was
- * done). select is fair among ready cases, select_ordered prefers the first.
+ * done). select is fair among ready cases, select_ordered prefers the first. At most 240 cases.
  * Colour: any thread, may block. */
 AE_API int ae_select(ae_case *cases, size_t count) AE_MUST_CHECK;
 AE_API int ae_select_ordered(ae_case *cases, size_t count) AE_MUST_CHECK;

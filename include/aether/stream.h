@@ -44,7 +44,8 @@ AE_API ssize_t ae_write(ae_stream *stream, const void *buf, size_t size) AE_MUST
 AE_API ssize_t ae_writev(ae_stream *stream, const struct iovec *parts, int count) AE_MUST_CHECK;
 
 /* Send `size` bytes of a file from `offset`, without copying them through the program where the
- * system can. Result as ae_write's. Colour: task, may suspend. */
+ * system can. Result as ae_write's; -ENODATA: the
+ * file ends before any byte was sent. Colour: task, may suspend. */
 AE_API ssize_t ae_sendfile(ae_stream *stream, ae_file *file, int64_t offset,
                            size_t size) AE_MUST_CHECK;
 

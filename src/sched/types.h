@@ -56,7 +56,6 @@ struct ae__worker {
     uint32_t lifo_run;
     uint32_t budget;
     bool searching;
-    bool stop;
     uint64_t rng;
     void *native_sp;
     struct ae__san native_san;
@@ -106,11 +105,6 @@ struct ae_runtime {
     uint32_t callers;                /* threads inside ae_block_on */
     struct ae__waitq drive_queue;
 };
-
-static inline struct ae__worker *ae__worker_of(struct ae__thread *thread)
-{
-    return AE_CONTAINER_OF(thread, struct ae__worker, thread);
-}
 
 static inline void ae__count(_Atomic(uint64_t) *counter, uint64_t n)
 {
