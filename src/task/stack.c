@@ -17,11 +17,14 @@
 #define CHUNK_BYTES ((size_t)64 << 20)
 #define BATCH 32u /* between a worker's cache and the shared list */
 
+#define SMALL_GUARD_BYTES ((size_t)16 << 10)
 #if defined(__aarch64__)
 #define GUARD_BYTES ((size_t)64 << 10) /* compilers probe every 64 KiB there */
 #else
-#define GUARD_BYTES ((size_t)16 << 10)
+#define GUARD_BYTES SMALL_GUARD_BYTES
 #endif
+
+/* A class names its slot with the small guard in it; what a guard has beyond that comes on top. */
 
 static const size_t class_bytes[AE__STACK_CLASSES] = {
     (size_t)64 << 10, (size_t)256 << 10, (size_t)1 << 20
@@ -51,6 +54,11 @@ size_t ae__stack_class_bytes(uint8_t class)
     return class_bytes[class] * (AE_ASAN || AE_TSAN ? 2 : 1);
 }
 
+static size_t slot_bytes(uint8_t class)
+{
+    return ae__stack_class_bytes(class) + GUARD_BYTES - SMALL_GUARD_BYTES;
+}
+
 void ae__stack_pool_init(struct ae__stack_pool *pool)
 {
     *pool = (struct ae__stack_pool){ 0 };
@@ -65,7 +73,7 @@ static void unmap_chunk(struct ae__stack_chunk *chunk)
         struct ae__stack *stack = (struct ae__stack *)end - 1;
         ae__san_stack_gone(&stack->san, stack->low, (size_t)(end - stack->low));
     }
-    ae__os_unmap(chunk->base, chunk->slot_bytes * chunk->slots);
+    ae__os_unmap(chunk->base, CHUNK_BYTES);
     ae__mem_free(chunk);
 }
 
@@ -107,7 +115,7 @@ static struct ae__stack_chunk *add_chunk(struct ae__stack_pool *pool, uint8_t cl
     struct ae__stack_chunk *chunk = ae__mem_zalloc(sizeof *chunk);
 
     if (!chunk) return NULL;
-    chunk->slot_bytes = ae__stack_class_bytes(class);
+    chunk->slot_bytes = slot_bytes(class);
     chunk->slots = CHUNK_BYTES / chunk->slot_bytes;
     if (!make_room(pool, class, chunk->slots)) {
         ae__mem_free(chunk);
@@ -166,7 +174,7 @@ static struct ae__stack *take_shared(struct ae__stack_pool *pool, uint8_t class)
 {
     if (pool->free_count[class] > 0) return pool->free[class][--pool->free_count[class]];
     struct ae__stack_chunk *chunk = pool->chunks;
-    size_t bytes = ae__stack_class_bytes(class);
+    size_t bytes = slot_bytes(class);
     while (chunk && (chunk->slot_bytes != bytes || chunk->used == chunk->slots)) {
         chunk = chunk->next;
         if (chunk && chunk->slot_bytes == bytes && chunk->used == chunk->slots) chunk = NULL;
