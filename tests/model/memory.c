@@ -4,7 +4,7 @@
  * Each atomic location keeps its last HISTORY stores in modification order, which is the order of
  * execution. A load may return any of them that coherence and happens-before still allow; an older
  * one than the last is a choice of the search and is paid from the model's `stale` budget. A
- * read-modify-write reads the last. So store buffering, a missing release and a seq_cst load
+ * read-modify-write reads the last, a compare-exchange that fails any. So store buffering, a missing release and a seq_cst load
  * in the place of a read-modify-write are all seen; load buffering and a modification order
  * that differs from the execution's are not.
  *
@@ -25,7 +25,7 @@ enum {
     HISTORY = 8,
     CELL_BYTES = 8,
     CELLS = 4096, /* power of two */
-    ACCESSES = 12,
+    ACCESSES = 14,
     LOCATIONS = 1024,
     NAMES = 128,
     SLOTS = 16,
@@ -63,18 +63,19 @@ struct access {
 
 struct cell { /* eight aligned bytes */
     uintptr_t key;
-    uint64_t generation;
     struct location *locations;
-    unsigned count;
-    uint8_t dead; /* bytes that were freed */
+    uint32_t generation;
+    uint8_t count;
+    uint8_t dead;  /* bytes that were freed */
+    uint64_t last; /* digest of the latest access: the same once more changes nothing */
     struct access accesses[ACCESSES];
 };
 
-static struct cell cells[CELLS];
+static struct cell cells[CELLS] __attribute__((aligned(64)));
 static struct location locations[LOCATIONS];
 static unsigned locations_used;
 static unsigned cells_used;
-static uint64_t generation;
+static uint32_t generation;
 
 static struct clock clocks[MODEL_THREADS_MAX];
 static struct clock pending[MODEL_THREADS_MAX];  /* seen by relaxed loads, for acquire fences */
@@ -174,21 +175,27 @@ const char *model__name_of(const void *address)
 
 /* ---- cells: who touched which bytes -------------------------------------------------------- */
 
-static struct cell *cell_at(uintptr_t key)
+static struct cell *new_cell(struct cell *c, uintptr_t key)
+{
+    if (++cells_used > CELLS / 2) model_fail("too much memory touched in one execution");
+    c->generation = generation;
+    c->key = key;
+    c->locations = NULL;
+    c->count = 0;
+    c->dead = 0;
+    c->last = 0;
+    return c;
+}
+
+static inline struct cell *cell_at(uintptr_t key)
 {
     size_t i = (size_t)((key / CELL_BYTES) * 0x9E3779B97F4A7C15ull >> 40) & (CELLS - 1);
 
-    while (cells[i].generation == generation && cells[i].key != key)
-        i = (i + 1) & (CELLS - 1);
-    if (cells[i].generation != generation) {
-        if (++cells_used > CELLS / 2) model_fail("too much memory touched in one execution");
-        cells[i].generation = generation;
-        cells[i].key = key;
-        cells[i].locations = NULL;
-        cells[i].count = 0;
-        cells[i].dead = 0;
+    for (;; i = (i + 1) & (CELLS - 1)) {
+        struct cell *c = &cells[i];
+        if (c->generation != generation) return new_cell(c, key);
+        if (c->key == key) return c;
     }
-    return &cells[i];
 }
 
 static const char *kind(bool write, bool atomic)
@@ -197,70 +204,79 @@ static const char *kind(bool write, bool atomic)
     return write ? "write" : "read";
 }
 
-static void remember(struct cell *c, const struct access *now)
+_Noreturn static void race(const struct access *a, const struct access *now, const void *address)
 {
-    for (unsigned i = 0; i < c->count; i++) {
-        struct access *a = &c->accesses[i];
-        if (a->thread == now->thread && a->write == now->write && a->atomic == now->atomic &&
-            (a->bytes & ~now->bytes) == 0) {
-            *a = *now;
-            return;
-        }
-    }
-    if (c->count < ACCESSES) {
-        c->accesses[c->count++] = *now;
-        return;
-    }
-    memmove(&c->accesses[0], &c->accesses[1], sizeof c->accesses[0] * (ACCESSES - 1));
-    c->accesses[ACCESSES - 1] = *now;
+    model__trace(a->pc, address, "race: thread %d, %s, and", a->thread, kind(a->write, a->atomic));
+    model__trace(now->pc, address, "race: thread %d, %s, unordered", now->thread,
+                 kind(now->write, now->atomic));
+    model_fail("race on %s: %s by thread %d and %s by thread %d", model__name_of(address),
+               kind(a->write, a->atomic), a->thread, kind(now->write, now->atomic), now->thread);
 }
 
+_Noreturn static void touched_dead(const struct access *now, const void *address)
+{
+    model__trace(now->pc, address, "%s of dead memory", kind(now->write, now->atomic));
+    model_fail("use after free: thread %d, %s of %s", now->thread, kind(now->write, now->atomic),
+               model__name_of(address));
+}
+
+/* Whatever would race with the earlier `a`, which is ordered before `now`, also races with it. */
+static bool makes_needless(const struct access *now, const struct access *a)
+{
+    if (a->bytes & ~now->bytes) return false;
+    if (a->thread == now->thread && a->write == now->write && a->atomic == now->atomic) return true;
+    return now->write && (!now->atomic || a->atomic);
+}
+
+/* Check an access against the earlier ones, and keep it. */
 static void check_cell(struct cell *c, const struct access *now)
 {
     const void *address = (const void *)(c->key + (unsigned)__builtin_ctz(now->bytes));
+    const uint32_t *clock = clocks[now->thread].at;
+    unsigned kept = 0;
 
-    if (c->dead & now->bytes) {
-        model__trace(now->pc, address, "%s of dead memory", kind(now->write, now->atomic));
-        model_fail("use after free: thread %d, %s of %s", now->thread,
-                   kind(now->write, now->atomic), model__name_of(address));
-    }
+    if (c->dead & now->bytes) touched_dead(now, address);
     for (unsigned i = 0; i < c->count; i++) {
         const struct access *a = &c->accesses[i];
-        if (a->thread == now->thread || !(a->bytes & now->bytes)) continue;
-        if (!(a->write || now->write) || (a->atomic && now->atomic)) continue;
-        if (a->epoch <= clocks[now->thread].at[a->thread]) continue;
-        model__trace(a->pc, address, "race: thread %d, %s, and", a->thread,
-                     kind(a->write, a->atomic));
-        model__trace(now->pc, address, "race: thread %d, %s, unordered", now->thread,
-                     kind(now->write, now->atomic));
-        model_fail("race on %s: %s by thread %d and %s by thread %d", model__name_of(address),
-                   kind(a->write, a->atomic), a->thread, kind(now->write, now->atomic),
-                   now->thread);
+        bool ordered = a->thread == now->thread || a->epoch <= clock[a->thread];
+        if (!ordered && a->bytes & now->bytes && (a->write || now->write) &&
+            !(a->atomic && now->atomic))
+            race(a, now, address);
+        if (ordered && makes_needless(now, a)) continue;
+        if (kept != i) c->accesses[kept] = *a;
+        kept++;
     }
+    if (kept == ACCESSES) model_fail("too many unordered accesses to %s", model__name_of(address));
+    c->accesses[kept] = *now;
+    c->count = (uint8_t)(kept + 1);
+}
+
+static inline void touch_cell(uintptr_t key, unsigned bytes, const void *pc, bool write,
+                              bool atomic)
+{
+    struct cell *c = cell_at(key);
+    int self = model__self;
+    uint32_t epoch = clocks[self].at[self];
+    uint64_t digest = (uint64_t)epoch << 32 | (unsigned)self << 16 | bytes << 8 |
+                      (unsigned)write << 1 | (unsigned)atomic;
+
+    if (c->last == digest) return;
+    c->last = digest;
+    struct access now = { pc, epoch, (uint8_t)self, (uint8_t)bytes, write, atomic };
+    check_cell(c, &now);
 }
 
 /* Note an access to all cells it covers, and check it against the earlier ones. */
-static void touch(struct model__at at, bool write, bool atomic)
+static inline void touch(struct model__at at, bool write, bool atomic)
 {
     uintptr_t address = (uintptr_t)at.address, end = address + at.size;
-    int self = model__self;
 
     while (address < end) {
         uintptr_t key = address & ~(uintptr_t)(CELL_BYTES - 1);
         unsigned first = (unsigned)(address - key);
         unsigned n = (unsigned)(end - address);
         if (n > CELL_BYTES - first) n = CELL_BYTES - first;
-        struct access now = {
-            .pc = at.pc,
-            .epoch = clocks[self].at[self],
-            .thread = (uint8_t)self,
-            .bytes = (uint8_t)(((1u << n) - 1) << first),
-            .write = write,
-            .atomic = atomic,
-        };
-        struct cell *c = cell_at(key);
-        check_cell(c, &now);
-        remember(c, &now);
+        touch_cell(key, ((1u << n) - 1) << first, at.pc, write, atomic);
         address = key + CELL_BYTES;
     }
 }
@@ -462,20 +478,32 @@ uint64_t model__rmw(struct model__at at, enum model__rmw op, uint64_t operand, i
     return value;
 }
 
-/* May this compare-exchange, which would succeed, fail for no reason? */
-static bool fails_spuriously(bool weak)
+/* The store that a compare-exchange reads: the last, or, if that makes it fail, an older one. A
+ * weak one that reads what it expects may fail all the same. */
+static struct store *choose_compared(struct location *l, uint64_t expected, bool weak, int failure,
+                                     bool *done)
 {
-    if (!weak || model__stale_left == 0 || model__choose_rare(2) == 0) return false;
-    model__stale_left--;
-    model__read_stale();
-    return true;
+    struct store *last = last_store(l), *s = choose_store(l, failure);
+
+    if (s != last && s->value != expected) {
+        *done = false;
+        return s;
+    }
+    *done = last->value == expected;
+    if (*done && weak && model__stale_left > 0 && model__choose_rare(2) != 0) {
+        model__stale_left--;
+        model__read_stale();
+        *done = false;
+    }
+    return last;
 }
 
 bool model__cas(struct model__at at, uint64_t *expected, uint64_t desired, bool weak, int success,
                 int failure)
 {
     struct location *l;
-    struct store chain;
+    struct store *read, chain;
+    uint64_t wanted = *expected;
     bool done;
 
     if (!model__running) {
@@ -489,13 +517,13 @@ bool model__cas(struct model__at at, uint64_t *expected, uint64_t desired, bool 
     touch(at, true, true);
     l = location_at(at);
     chain = *last_store(l);
-    done = chain.value == *expected && !fails_spuriously(weak);
+    read = choose_compared(l, wanted, weak, failure, &done);
+    *expected = read_store(read, done ? success : failure);
     if (model__tracing)
-        model__trace(at.pc, at.address, "cas %s %#llx -> %#llx: %s, was %#llx",
-                     order_name(done ? success : failure), (unsigned long long)*expected,
+        model__trace(at.pc, at.address, "cas %s %#llx -> %#llx: %s, was %#llx%s",
+                     order_name(done ? success : failure), (unsigned long long)wanted,
                      (unsigned long long)desired, done ? "done" : "failed",
-                     (unsigned long long)chain.value);
-    *expected = read_store(last_store(l), done ? success : failure);
+                     (unsigned long long)*expected, read == last_store(l) ? "" : " (older)");
     if (done) append(l, desired, success, &chain);
     return done;
 }
@@ -567,6 +595,7 @@ static void set_dead(const void *memory, size_t bytes, bool dead)
         uint8_t bit = (uint8_t)(1u << (a % CELL_BYTES));
         struct cell *c = cell_at(a & ~(uintptr_t)(CELL_BYTES - 1));
         c->dead = dead ? c->dead | bit : c->dead & (uint8_t)~bit;
+        c->last = 0;
     }
 }
 

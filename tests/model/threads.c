@@ -32,6 +32,7 @@ struct thread {
     jmp_buf base; /* the frame in fiber_main that starts functions */
     bool has_fiber;
     bool started; /* in this execution */
+    bool fresh;   /* has just been chosen, and done nothing visible since */
 
     enum state state;
     bool daemon;
@@ -117,6 +118,7 @@ _Noreturn static void enter(int to)
     struct thread *t = &threads[to];
 
     tell_switch(to);
+    t->fresh = true;
     if (t->started) _longjmp(t->context, 1);
     t->started = true;
     if (t->has_fiber) _longjmp(t->base, 1);
@@ -126,7 +128,10 @@ _Noreturn static void enter(int to)
 
 static void hop(int to)
 {
-    if (to == model__self) return;
+    if (to == model__self) {
+        self()->fresh = true;
+        return;
+    }
     if (_setjmp(self()->context) == 0) enter(to);
 }
 
@@ -211,16 +216,21 @@ void model__point(void)
 {
     int options[MODEL_THREADS_MAX];
     unsigned n, pick;
+    bool fresh;
 
     if (!model__running) return;
     count_step();
-    if (model__preemptions_left == 0) return;
+    fresh = self()->fresh;
+    self()->fresh = false;
+    /* Whoever could come in between here could have been chosen in its place: the same schedule. */
+    if (fresh || model__preemptions_left == 0) return;
     n = others(options, true);
     if (n == 0) return;
     pick = model__choose_rare(n + 1);
     if (pick == 0) return;
     model__preemptions_left--;
     hop(options[pick - 1]);
+    self()->fresh = false; /* the operation at hand comes next */
 }
 
 /* ---- start and end of an execution --------------------------------------------------------- */
@@ -297,6 +307,7 @@ int model_self(void)
 static bool wait_until(bool (*ready)(void *arg), void *arg, const char *what, bool timed)
 {
     struct thread *t = self();
+    bool met;
 
     if (!model__running) {
         if (!ready(arg)) model_fail("would block in setup or check: %s", what);
@@ -312,10 +323,12 @@ static bool wait_until(bool (*ready)(void *arg), void *arg, const char *what, bo
     t->what = what;
     give_way(timed);
     t->state = STATE_READY;
+    met = ask(ready, arg);
+    t->fresh = met; /* giving up is a step of its own */
     if (model__tracing)
-        model__trace(__builtin_return_address(0), NULL, "%s: %s",
-                     ask(ready, arg) ? "goes on" : "gives up", what);
-    return ask(ready, arg);
+        model__trace(__builtin_return_address(0), NULL, "%s: %s", met ? "goes on" : "gives up",
+                     what);
+    return met;
 }
 
 void model_block(bool (*ready)(void *arg), void *arg, const char *what)
@@ -433,6 +446,7 @@ static bool futex_sleep(const uint32_t *word, uint32_t expected, bool timed)
     give_way(timed);
     t->state = STATE_READY;
     woken = t->futex == NULL;
+    t->fresh = woken; /* giving up is a step of its own */
     t->futex = NULL;
     return woken;
 }
