@@ -116,10 +116,11 @@ int ae__cancel_generation(struct ae__task *task, uint32_t generation)
 
     ae__wakes_init(&wakes);
     ae__lock_acquire(&task->node.lock);
-    /* Freed blocks change their generation under this lock, so this is the task or none. */
-    if (task->generation == generation && task->state != AE__TASK_FREE) {
+    /* A block whose id was given out changes its generation under this lock (L4), so this is the
+     * task or none. */
+    if (ae__task_generation(task) == generation && task->state != AE__TASK_FREE) {
         rc = 0;
-        if (task->state != AE__TASK_DONE) walk(&task->node, 0, &wakes);
+        if (!ae__task_is_done(task)) walk(&task->node, 0, &wakes);
     }
     ae__lock_release(&task->node.lock);
     if (wakes.head) ae__ready_all(&wakes);

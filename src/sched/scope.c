@@ -76,22 +76,86 @@ static struct ae__actor *check_owner(const struct ae__scope *scope)
     return self;
 }
 
-int ae__scope_wait_children(struct ae__scope *scope, struct ae__actor *self, bool cancellable)
+/* The task of a listed child if it has a handle and has not returned: such are not in `live`. */
+static struct ae__task *uncounted(struct ae__list *link)
 {
-    uint16_t reason = AE__REASON_DONE;
+    struct ae__node *node = AE_CONTAINER_OF(link, struct ae__node, sibling);
+
+    if (node->kind != AE__NODE_TASK && node->kind != AE__NODE_JOB) return NULL;
+    struct ae__task *task = AE_CONTAINER_OF(node, struct ae__task, node);
+    uint8_t life = atomic_load_explicit(&task->life, memory_order_acquire);
+    return (life & (AE__LIFE_HANDLE | AE__LIFE_DONE)) == AE__LIFE_HANDLE ? task : NULL;
+}
+
+/* The first such child; under the lock. The list is turned to begin with it, so that waiting for
+ * all of them looks at each a few times only. */
+static struct ae__task *find_uncounted(struct ae__scope *scope)
+{
+    struct ae__list *head = &scope->children;
+
+    for (struct ae__list *link = head->next; link != head; link = link->next) {
+        struct ae__task *task = uncounted(link);
+        if (!task) continue;
+        ae__list_remove(head);
+        ae__list_push(link, head);
+        return task;
+    }
+    return NULL;
+}
+
+bool ae__scope_watch(struct ae__scope *scope, struct ae__actor *self, bool cancellable,
+                     struct ae__scope_watch *watch)
+{
+    ae__lock_acquire(&scope->node.lock);
+    watch->child = scope->live == 0 ? find_uncounted(scope) : NULL;
+    bool busy = scope->live > 0 || watch->child;
+    if (busy) {
+        watch->sequence = ae__wait_begin(self, cancellable, AE__WAIT_SCOPE, scope);
+        ae__waiter_init(&watch->waiter, self, watch->sequence, AE__REASON_DONE);
+    }
+    if (scope->live > 0) {
+        scope->waiter_seq = watch->sequence;
+        scope->waiter = self;
+    } else if (busy && !ae__task_watch_locked(watch->child, &watch->waiter)) {
+        /* It ended meanwhile: claimed by nobody, so do it here, and look again. */
+        (void)ae__wait_claim(self, watch->sequence, AE__REASON_DONE);
+    }
+    ae__lock_release(&scope->node.lock);
+    return busy;
+}
+
+void ae__scope_unwatch(struct ae__scope *scope, struct ae__scope_watch *watch)
+{
+    ae__lock_acquire(&scope->node.lock);
+    scope->waiter = NULL;
+    /* Still in the queue: then the child has not ended, and its block is there. */
+    if (watch->waiter.queued) ae__waitq_remove(&watch->child->watchers, &watch->waiter);
+    ae__lock_release(&scope->node.lock);
+}
+
+uint32_t ae__scope_unfinished(struct ae__scope *scope)
+{
+    struct ae__list *head = &scope->children;
 
     ae__lock_acquire(&scope->node.lock);
-    while (scope->live > 0 && reason != AE__REASON_CANCEL) {
-        scope->waiter_seq = ae__wait_begin(self, cancellable, AE__WAIT_SCOPE, scope);
-        scope->waiter = self;
-        ae__lock_release(&scope->node.lock);
-        reason = ae__wait_park(self);
-        ae__lock_acquire(&scope->node.lock);
-        scope->waiter = NULL;
+    uint32_t count = scope->live;
+    for (struct ae__list *link = head->next; link != head; link = link->next) {
+        if (uncounted(link)) count++;
     }
-    uint32_t live = scope->live;
     ae__lock_release(&scope->node.lock);
-    return live == 0 ? 0 : -ECANCELED;
+    return count;
+}
+
+int ae__scope_wait_children(struct ae__scope *scope, struct ae__actor *self, bool cancellable)
+{
+    struct ae__scope_watch watch;
+
+    while (ae__scope_watch(scope, self, cancellable, &watch)) {
+        uint16_t reason = ae__wait_park(self);
+        ae__scope_unwatch(scope, &watch);
+        if (reason == AE__REASON_CANCEL) return ae__scope_unfinished(scope) ? -ECANCELED : 0;
+    }
+    return 0;
 }
 
 void ae__scope_child_done(struct ae__scope *scope, struct ae__wakes *wakes)
@@ -141,12 +205,7 @@ int ae_scope_wait(ae_scope *opaque)
 
 size_t ae_scope_live(ae_scope *opaque)
 {
-    struct ae__scope *scope = from_public(opaque);
-
-    ae__lock_acquire(&scope->node.lock);
-    size_t live = scope->live;
-    ae__lock_release(&scope->node.lock);
-    return live;
+    return ae__scope_unfinished(from_public(opaque));
 }
 
 static void fire_deadline(struct ae__timer *timer, struct ae__wakes *wakes)

@@ -61,24 +61,18 @@ static void wait_tasks(struct ae_runtime *rt, int64_t deadline_ns)
 {
     struct ae__actor *self = ae__actor_self();
     struct shutdown_wait wait = { .actor = self };
-    struct ae__scope *root = &rt->root;
+    struct ae__scope_watch watch;
     uint16_t reason = AE__REASON_DONE;
 
-    ae__lock_acquire(&root->node.lock);
-    while (root->live > 0 && reason != AE__REASON_TIME) {
-        wait.sequence = ae__wait_begin(self, false, AE__WAIT_SCOPE, root);
-        root->waiter = self;
-        root->waiter_seq = wait.sequence;
-        ae__lock_release(&root->node.lock);
+    while (reason != AE__REASON_TIME && ae__scope_watch(&rt->root, self, false, &watch)) {
+        wait.sequence = watch.sequence;
         if (deadline_ns != AE_FOREVER) {
             ae__timer_arm(NULL, &wait.timer, deadline_ns, fire_shutdown);
         }
         reason = ae__wait_park(self);
         if (wait.timer.link) ae__timer_disarm(&wait.timer);
-        ae__lock_acquire(&root->node.lock);
-        root->waiter = NULL;
+        ae__scope_unwatch(&rt->root, &watch);
     }
-    ae__lock_release(&root->node.lock);
 }
 
 static void fire_nothing(struct ae__timer *timer, struct ae__wakes *wakes)
@@ -89,10 +83,7 @@ static void fire_nothing(struct ae__timer *timer, struct ae__wakes *wakes)
 
 static uint32_t root_live(struct ae_runtime *rt)
 {
-    ae__lock_acquire(&rt->root.node.lock);
-    uint32_t live = rt->root.live;
-    ae__lock_release(&rt->root.node.lock);
-    return live;
+    return ae__scope_unfinished(&rt->root);
 }
 
 /* Current-thread: this thread is the worker. Pool jobs that end kick it by the shared queue or not

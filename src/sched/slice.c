@@ -56,7 +56,7 @@ static void commit_left(void)
 
 static void call_hook(struct ae__worker *w, void (*hook)(void *, uint64_t), struct ae__task *task)
 {
-    hook(w->rt->config.context, (uint64_t)task->generation << 32 | task->index);
+    hook(w->rt->config.context, ae__task_id(task));
 }
 
 /* A task that had waited without a stack: nothing may fire for it any more. */

@@ -1,5 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Control blocks from creation to their end: spawning, completing, freeing. */
+/* Control blocks from creation to their end: spawning, completing, freeing.
+ *
+ * The end of a task meets those who hold on to it in one atomic word, task->life:
+ *
+ * L1  DONE is set once, by who completes the task, after status and flags (release); who sees it
+ *     (acquire) may read both, and as owner of the handle may free the block.
+ * L2  A task that has a handle and was never watched ends by one exchange of its own word. It takes
+ *     no lock and touches nothing afterwards: block and scope may be gone. The scope does not count
+ *     it; who waits for the scope looks at its list (sched/scope.c).
+ * L3  WATCHED is set, and HANDLE is cleared, under the parent scope's lock only, before DONE. A
+ *     task that is watched or has no handle ends under that lock: the watchers are claimed there,
+ *     and without a handle it leaves the list and the scope's count. So who frees a watched task
+ *     takes the lock once after DONE, and no watcher is at the block any more.
+ * L4  An id can be used by anyone at any time, so a task whose id was given out (NAMED) changes its
+ *     generation under its node's lock, which ae_cancel_id holds while it looks and walks. */
 #include "sched/spawn.h"
 
 #include <errno.h>
@@ -52,7 +66,7 @@ static void fill(struct ae__task *task, const struct ae__spawn *spawn, struct ae
     task->rt = rt;
     task->watchers = (struct ae__waitq){ NULL, NULL };
     task->status = 0;
-    task->flags = spawn->handle ? AE__TASK_HANDLE : 0;
+    task->flags = 0;
     task->stack_class = spawn->stack_class;
     task->priority = 0;
     task->started_by = 0;
@@ -62,6 +76,9 @@ static void fill(struct ae__task *task, const struct ae__spawn *spawn, struct ae
      * they go out of use. */
     AE_DEBUG_ASSERT(!task->locals && !task->timer.link);
     atomic_store_explicit(&task->state, spawn->state, memory_order_relaxed);
+    unsigned named = rt->config.on_suspend || rt->config.on_resume ? AE__LIFE_NAMED : 0;
+    atomic_store_explicit(&task->life, named | (spawn->handle ? AE__LIFE_HANDLE : 0),
+                          memory_order_relaxed);
 }
 
 struct ae__task *ae__task_make(const struct ae__spawn *spawn)
@@ -84,7 +101,7 @@ struct ae__task *ae__task_make(const struct ae__spawn *spawn)
         atomic_store_explicit(&task->node.cancelled, AE__CANCELLED, memory_order_relaxed);
     }
     ae__list_push(&scope->children, &task->node.sibling);
-    scope->live++;
+    if (!spawn->handle) scope->live++; /* L2 */
     ae__lock_release(&scope->node.lock);
     if (w) ae__count(&w->counters.spawned, 1);
     return task;
@@ -93,14 +110,14 @@ struct ae__task *ae__task_make(const struct ae__spawn *spawn)
 void ae__task_free(struct ae__task *task)
 {
     struct ae_runtime *rt = task->rt;
+    bool named = atomic_load_explicit(&task->life, memory_order_relaxed) & AE__LIFE_NAMED;
 
-    /* Under the lock, so that ae_cancel_id finds either this task or a stale id. */
-    ae__lock_acquire(&task->node.lock);
-    task->generation++;
-    if (task->generation == 0) task->generation = 1;
+    if (AE_UNLIKELY(named)) ae__lock_acquire(&task->node.lock); /* L4 */
+    uint32_t generation = ae__task_generation(task) + 1;
+    atomic_store_explicit(&task->generation, generation ? generation : 1, memory_order_relaxed);
     atomic_store_explicit(&task->node.cancelled, 0, memory_order_relaxed);
     atomic_store_explicit(&task->state, AE__TASK_FREE, memory_order_relaxed);
-    ae__lock_release(&task->node.lock);
+    if (AE_UNLIKELY(named)) ae__lock_release(&task->node.lock);
     ae__slab_put(&rt->slab, own_cache(rt), task);
     count_out(rt);
 }
@@ -108,11 +125,10 @@ void ae__task_free(struct ae__task *task)
 void ae__task_report(struct ae__task *task)
 {
     struct ae_runtime *rt = task->rt;
-    uint64_t id = (uint64_t)task->generation << 32 | task->index;
 
     if (task->status >= 0 || task->status == -ECANCELED) return;
     if (rt->config.on_task_error) {
-        rt->config.on_task_error(rt->config.context, id, task->name, task->status);
+        rt->config.on_task_error(rt->config.context, ae__task_id(task), task->name, task->status);
         return;
     }
     ae_log(AE_WARN, "task %u%s%s ended with %d (%s), and nobody joins it", task->index,
@@ -120,24 +136,66 @@ void ae__task_report(struct ae__task *task)
            ae_strerror(task->status));
 }
 
-void ae__task_complete(struct ae__task *task, int status)
+bool ae__task_watch_locked(struct ae__task *task, struct ae__waiter *waiter)
+{
+    uint8_t life = atomic_load_explicit(&task->life, memory_order_acquire);
+
+    while (!(life & AE__LIFE_DONE)) { /* L3 */
+        if (atomic_compare_exchange_weak_explicit(&task->life, &life, life | AE__LIFE_WATCHED,
+                                                  memory_order_acquire, memory_order_acquire)) {
+            ae__waitq_push(&task->watchers, waiter);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ae__task_give_up_locked(struct ae__task *task)
+{
+    uint8_t life = atomic_load_explicit(&task->life, memory_order_acquire);
+
+    while (!(life & AE__LIFE_DONE)) { /* L3 */
+        AE_ASSERT(life & AE__LIFE_HANDLE);
+        if (atomic_compare_exchange_weak_explicit(&task->life, &life, life & ~AE__LIFE_HANDLE,
+                                                  memory_order_acquire, memory_order_acquire)) {
+            ae__scope_of(task->node.parent)->live++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* L2: true if that was the end. */
+static bool end_unwatched(struct ae__task *task)
+{
+    uint8_t life = atomic_load_explicit(&task->life, memory_order_relaxed);
+
+    while ((life & (AE__LIFE_HANDLE | AE__LIFE_WATCHED)) == AE__LIFE_HANDLE) {
+        /* L1 */
+        if (atomic_compare_exchange_weak_explicit(&task->life, &life, life | AE__LIFE_DONE,
+                                                  memory_order_release, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* L3 */
+static void end_locked(struct ae__task *task)
 {
     struct ae__scope *scope = ae__scope_of(task->node.parent);
-    struct ae__worker *w = ae__worker_self();
     struct ae__wakes wakes;
 
-    if (w) ae__count(&w->counters.completed, 1);
     ae__wakes_init(&wakes);
     ae__lock_acquire(&scope->node.lock);
-    task->status = status;
-    if (atomic_load_explicit(&task->node.cancelled, memory_order_relaxed)) {
-        task->flags |= AE__TASK_CANCELLED;
-    }
-    atomic_store_explicit(&task->state, AE__TASK_DONE, memory_order_relaxed);
     ae__waitq_claim_all(&task->watchers, &wakes);
-    bool unowned = !(task->flags & AE__TASK_HANDLE);
-    if (unowned) ae__list_remove(&task->node.sibling);
-    ae__scope_child_done(scope, &wakes);
+    /* L1; release: the owner of the handle may look without the lock */
+    uint8_t life = atomic_fetch_or_explicit(&task->life, AE__LIFE_DONE, memory_order_release);
+    bool unowned = !(life & AE__LIFE_HANDLE);
+    if (unowned) {
+        ae__list_remove(&task->node.sibling);
+        ae__scope_child_done(scope, &wakes);
+    }
     ae__lock_release(&scope->node.lock);
     /* With a handle the block may be gone by now, and so may the scope. */
     if (unowned) {
@@ -145,6 +203,19 @@ void ae__task_complete(struct ae__task *task, int status)
         ae__task_free(task);
     }
     if (wakes.head) ae__ready_all(&wakes);
+}
+
+void ae__task_complete(struct ae__task *task, int status)
+{
+    struct ae__worker *w = ae__worker_self();
+
+    if (w) ae__count(&w->counters.completed, 1);
+    task->status = status;
+    if (atomic_load_explicit(&task->node.cancelled, memory_order_relaxed)) {
+        task->flags |= AE__TASK_CANCELLED;
+    }
+    atomic_store_explicit(&task->state, AE__TASK_DONE, memory_order_relaxed);
+    if (!end_unwatched(task)) end_locked(task);
 }
 
 /* Somebody may wait for the stack that just became free. */
@@ -176,7 +247,7 @@ void ae__scope_free_children(struct ae__scope *scope)
     while (!ae__list_is_empty(&scope->children)) {
         struct ae__list *first = scope->children.next;
         struct ae__task *task = AE_CONTAINER_OF(first, struct ae__task, node.sibling);
-        AE_ASSERT(task->state == AE__TASK_DONE);
+        AE_ASSERT(ae__task_is_done(task));
         ae__lock_acquire(&scope->node.lock); /* a cancel may walk here */
         ae__list_remove(&task->node.sibling);
         ae__lock_release(&scope->node.lock);
@@ -214,7 +285,8 @@ void ae__task_abandon(struct ae__task *task)
     ae__wakes_init(&wakes);
     ae__lock_acquire(&scope->node.lock);
     ae__list_remove(&task->node.sibling);
-    ae__scope_child_done(scope, &wakes);
+    bool counted = !(atomic_load_explicit(&task->life, memory_order_relaxed) & AE__LIFE_HANDLE);
+    if (counted) ae__scope_child_done(scope, &wakes);
     ae__lock_release(&scope->node.lock);
     ae__task_free(task);
     if (wakes.head) ae__ready_all(&wakes);

@@ -18,6 +18,10 @@ struct ae__spawn {
 
 /* NULL: no block is free. */
 struct ae__task *ae__task_make(const struct ae__spawn *spawn);
+/* Under the lock of the task's parent scope: have a waiter claimed at its end; give up its handle.
+ * False: it has ended already, and nothing was done. */
+bool ae__task_watch_locked(struct ae__task *task, struct ae__waiter *waiter);
+bool ae__task_give_up_locked(struct ae__task *task);
 /* Out of every list: give the block back; its id and handles are stale from now on. */
 void ae__task_free(struct ae__task *task);
 /* Tell about a status that nobody will read. */

@@ -17,7 +17,7 @@
 
 ae_task *ae__task_handle(struct ae__task *task)
 {
-    return (ae_task *)((uintptr_t)task | (task->generation & 0xff));
+    return (ae_task *)((uintptr_t)task | (ae__task_generation(task) & 0xff));
 }
 
 struct ae__task *ae__task_from_handle(const ae_task *handle)
@@ -25,13 +25,18 @@ struct ae__task *ae__task_from_handle(const ae_task *handle)
     struct ae__task *task = (struct ae__task *)((uintptr_t)handle & ~(uintptr_t)0xff);
 
     AE_ASSERT(handle);
-    AE_ASSERT((task->generation & 0xff) == ((uintptr_t)handle & 0xff)); /* a handle used twice */
+    /* else: a handle used twice */
+    AE_ASSERT((ae__task_generation(task) & 0xff) == ((uintptr_t)handle & 0xff));
     return task;
 }
 
-static ae_task_id id_of(const struct ae__task *task)
+/* From now on the id may be used (L4). */
+static ae_task_id name_by_id(struct ae__task *task)
 {
-    return (uint64_t)task->generation << 32 | task->index;
+    if (!(atomic_load_explicit(&task->life, memory_order_relaxed) & AE__LIFE_NAMED)) {
+        atomic_fetch_or_explicit(&task->life, AE__LIFE_NAMED, memory_order_relaxed);
+    }
+    return ae__task_id(task);
 }
 
 /* ---- spawning ---- */
@@ -125,8 +130,7 @@ bool ae__task_watch(struct ae__task *task, struct ae__waiter *waiter)
     struct ae__lock *lock = &task->node.parent->lock;
 
     ae__lock_acquire(lock);
-    bool running = task->state != AE__TASK_DONE;
-    if (running) ae__waitq_push(&task->watchers, waiter);
+    bool running = ae__task_watch_locked(task, waiter);
     ae__lock_release(lock);
     return running;
 }
@@ -136,22 +140,12 @@ void ae__task_unwatch(struct ae__task *task, struct ae__waiter *waiter)
     ae__waitq_settle(&task->node.parent->lock, &task->watchers, waiter);
 }
 
-static bool is_done(struct ae__task *task)
-{
-    struct ae__lock *lock = &task->node.parent->lock;
-
-    ae__lock_acquire(lock);
-    bool done = task->state == AE__TASK_DONE;
-    ae__lock_release(lock);
-    return done;
-}
-
 /* Wait until it is done; false: the caller was cancelled first. */
 static bool wait_done(struct ae__task *task, struct ae__actor *self, bool cancellable)
 {
     struct ae__waiter waiter;
 
-    if (is_done(task)) return true;
+    if (ae__task_is_done(task)) return true;
     uint32_t sequence = ae__wait_begin(self, cancellable, AE__WAIT_JOIN, task);
     ae__waiter_init(&waiter, self, sequence, AE__REASON_DONE);
     if (!ae__task_watch(task, &waiter)) {
@@ -169,7 +163,6 @@ static void reap(struct ae__task *task)
     struct ae__lock *lock = &task->node.parent->lock;
 
     ae__lock_acquire(lock);
-    AE_ASSERT(task->flags & AE__TASK_HANDLE);
     /* Tasks are joined mostly in the order of their spawning. */
     ae__prefetch_task(AE_CONTAINER_OF(task->node.sibling.next, struct ae__task, node.sibling));
     ae__list_remove(&task->node.sibling);
@@ -207,7 +200,7 @@ int ae_join_outcome(ae_task *handle, ae_outcome *out)
     struct ae__task *task = join(handle);
     out->status = task->status;
     out->cancelled = task->flags & AE__TASK_CANCELLED; /* a cancel after its end does not count */
-    out->id = id_of(task);
+    out->id = ae__task_id(task);
     snprintf(out->name, sizeof out->name, "%s", task->name ? task->name : "");
     reap(task);
     return out->status;
@@ -229,8 +222,7 @@ void ae_detach(ae_task *handle)
     struct ae__lock *lock = &task->node.parent->lock;
 
     ae__lock_acquire(lock);
-    bool done = task->state == AE__TASK_DONE;
-    if (!done) task->flags &= (uint8_t)~AE__TASK_HANDLE;
+    bool done = !ae__task_give_up_locked(task);
     ae__lock_release(lock);
     if (done) {
         ae__task_report(task);
@@ -313,14 +305,14 @@ void ae_unpin(void)
 
 ae_task_id ae_task_get_id(const ae_task *handle)
 {
-    return id_of(ae__task_from_handle(handle));
+    return name_by_id(ae__task_from_handle(handle));
 }
 
 ae_task_id ae_self_id(void)
 {
     struct ae__thread *thread = ae__thread_get();
 
-    return thread && thread->current ? id_of(thread->current) : 0;
+    return thread && thread->current ? name_by_id(thread->current) : 0;
 }
 
 const char *ae_self_name(void)

@@ -91,11 +91,7 @@ static bool try_task(ae_case *c)
     struct ae__task *task = ae__task_from_handle(c->task);
 
     c->rc = 0;
-    if (atomic_load_explicit(&task->state, memory_order_relaxed) != AE__TASK_DONE) return false;
-    /* It cannot be watched any more. The lock taken to say so orders what the task did. */
-    bool running = ae__task_watch(task, &place_of(c)->waiter);
-    AE_ASSERT(!running);
-    return true;
+    return ae__task_is_done(task);
 }
 
 /* Descriptors can only be asked by beginning to wait for them. */

@@ -61,7 +61,7 @@ static struct ae__task *first_use(struct ae__slab *slab, uint32_t index)
     struct ae__task *task = ae__slab_at(slab, index);
 
     task->index = index;
-    task->generation = 1;
+    atomic_store_explicit(&task->generation, 1, memory_order_relaxed);
     return task;
 }
 

@@ -113,7 +113,7 @@ struct ae__scope {
     struct ae_runtime *rt;          /* NULL: a plain thread's scope that belongs to none */
     struct ae__actor *owner;
     struct ae__list children;
-    uint32_t live;                   /* children that have not returned */
+    uint32_t live;                   /* children without a handle that have not returned */
     uint32_t waiter_seq;             /* of  */
     struct ae__actor *waiter;        /* the owner, waiting for live == 0 */
     int64_t deadline_ns;             /* AE_FOREVER: none */
@@ -133,10 +133,17 @@ enum ae__task_state {
 };
 
 enum ae__task_flags {
-    AE__TASK_HANDLE = 1,    /* a handle exists; guarded by the parent scope's lock */
-    AE__TASK_LOCALS = 4,    /* locals were set */
-    AE__TASK_SETTLE = 2,      /* was deferred: unlink timer and fd before fn runs */
-    AE__TASK_CANCELLED = 4,   /* had been cancelled when it returned; set with DONE */
+    AE__TASK_LOCALS = 1,    /* locals were set */
+    AE__TASK_SETTLE = 2,    /* was deferred: unlink timer and fd before fn runs */
+    AE__TASK_CANCELLED = 4, /* had been cancelled when it returned; final once DONE */
+};
+
+/* How a task ends while others hold on to it. The invariants L1..L4 are in sched/spawn.c. */
+enum ae__task_life {
+    AE__LIFE_DONE = 1,    /* it returned: status and flags are final */
+    AE__LIFE_HANDLE = 2,  /* a handle exists; else the scope counts it as live */
+    AE__LIFE_WATCHED = 4, /* somebody was or is in `watchers` */
+    AE__LIFE_NAMED = 8,   /* its id was given out: an ae_cancel_id may come */
 };
 
 struct ae__task {
@@ -149,13 +156,14 @@ struct ae__task {
     void *arg;
     struct ae_runtime *rt;
     struct ae__waitq watchers; /* joiners and selects; guarded by the parent scope's lock */
-    int32_t status;            /* what fn returned; final once DONE under the parent's lock */
+    int32_t status;            /* what fn returned; final once DONE */
     uint32_t index;            /* in the slab */
-    uint32_t generation;       /* low 8 bits also in the handle */
+    _Atomic(uint32_t) generation; /* low 8 bits also in the handle; relaxed */
     _Atomic(uint8_t) state;    /* enum ae__task_state */
-    uint8_t flags;             /* enum ae__task_flags */
-    uint8_t stack_class;
-    uint8_t priority;          /* two bits; a seat */
+    _Atomic(uint8_t) life;     /* enum ae__task_life */
+    uint8_t flags;             /* enum ae__task_flags; the running task's */
+    uint8_t stack_class : 6;
+    uint8_t priority : 2;      /* a seat */
     int32_t started_by;        /* see ae_started_by */
     const char *name;
     void *spawn_site;          /* return address of the spawning call */
@@ -177,6 +185,22 @@ struct ae__thread {
     struct ae__san *left;          /* the context that was switched away from last */
     struct ae__timer *timers;      /* armed by a plain thread for itself; it fires them itself */
 };
+
+static inline uint32_t ae__task_generation(struct ae__task *task)
+{
+    return atomic_load_explicit(&task->generation, memory_order_relaxed);
+}
+
+static inline uint64_t ae__task_id(struct ae__task *task)
+{
+    return (uint64_t)ae__task_generation(task) << 32 | task->index;
+}
+
+static inline bool ae__task_is_done(struct ae__task *task)
+{
+    /* acquire pairs with the end in sched/spawn.c (L1) */
+    return atomic_load_explicit(&task->life, memory_order_acquire) & AE__LIFE_DONE;
+}
 
 #define AE__TASK_BYTES 256
 _Static_assert(sizeof(struct ae__task) <= AE__TASK_BYTES, "a control block is four cache lines");
