@@ -15,8 +15,9 @@ typedef void ae_log_sink(void *context, enum ae_log_level level, const char *lin
  * default. Colour: any thread. */
 AE_API void ae_log(enum ae_log_level level, const char *format, ...) AE_PRINTF(2, 3);
 
-/* Send lines elsewhere than stderr; set before the first runtime starts. NULL = stderr again.
- * Colour: any thread. */
+/* Send lines elsewhere than stderr; at any time, but lines that are being written may still go to
+ * the sink before. NULL = stderr again. A sink may be called by several threads at once, on the
+ * stack of a task too, and must not suspend. Colour: any thread. */
 AE_API void ae_log_set_sink(ae_log_sink *sink, void *context);
 AE_API void ae_log_set_level(enum ae_log_level level);
 

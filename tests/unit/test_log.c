@@ -4,6 +4,8 @@
 #include "aether/log.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "aether/aether.h"
@@ -33,6 +35,55 @@ TEST(the_log_keeps_lines_below_its_level_to_itself)
     EXPECT_STREQ(last_line, "seen 2");
     ae_log(AE_ERROR, "%5000s", "long lines are cut");
     EXPECT_EQ(strlen(last_line), 1023);
+}
+
+/* ---- a sink and its context are one ---- */
+
+static char context_a, context_b;
+static _Atomic(int) mixed, heard;
+static _Atomic(bool) enough;
+
+static void sink_a(void *context, enum ae_log_level level, const char *line)
+{
+    (void)level;
+    (void)line;
+    if (context != &context_a) atomic_fetch_add(&mixed, 1);
+    atomic_fetch_add(&heard, 1);
+}
+
+static void sink_b(void *context, enum ae_log_level level, const char *line)
+{
+    (void)level;
+    (void)line;
+    if (context != &context_b) atomic_fetch_add(&mixed, 1);
+    atomic_fetch_add(&heard, 1);
+}
+
+static void *change_sinks(void *arg)
+{
+    for (int i = 0; !atomic_load(&enough); i++) {
+        ae_log_set_sink(i % 2 ? sink_a : sink_b, i % 2 ? &context_a : &context_b);
+    }
+    return arg;
+}
+
+TEST(a_line_never_meets_the_context_of_another_sink)
+{
+    pthread_t threads[2];
+
+    ae_log_set_sink(sink_a, &context_a);
+    for (int i = 0; i < 2; i++) {
+        REQUIRE(pthread_create(&threads[i], NULL, change_sinks, NULL) == 0);
+    }
+    for (int i = 0; i < 20000; i++) {
+        ae_log(AE_ERROR, "line %d", i);
+    }
+    atomic_store(&enough, true);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    EXPECT_EQ(heard, 20000);
+    EXPECT_EQ(mixed, 0);
 }
 
 TEST(every_error_has_words)
