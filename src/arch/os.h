@@ -48,8 +48,9 @@ void ae__os_signals_restore(void);
 /* Faults call this (in a handler on an alternate stack); false: not ours, the old action follows.
  * */
 void ae__os_faults_take(bool (*on_fault)(uintptr_t address, uintptr_t sp));
-void ae__os_fault_stack_set(void);   /* this thread gets an alternate signal stack */
-void ae__os_fault_stack_drop(void);
+/* This thread gets an alternate signal stack, unless it has one: then NULL. */
+void *ae__os_fault_stack_set(void);
+void ae__os_fault_stack_drop(void *stack); /* by the thread that set it; accepts NULL */
 void ae__os_write_error(const char *text, size_t length); /* stderr; signal-safe */
 
 static inline void ae__cpu_relax(void)

@@ -132,29 +132,28 @@ static size_t fault_stack_bytes(void)
     return (bytes + 4095) / 4096 * 4096;
 }
 
-void ae__os_fault_stack_set(void)
+void *ae__os_fault_stack_set(void)
 {
     size_t bytes = fault_stack_bytes();
     size_t page = ae__os_page_bytes();
     stack_t old;
 
-    if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE)) return; /* it has one */
+    if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE)) return NULL; /* it has one */
     char *base = ae__os_map(bytes + page);
-    if (!base) return;
+    if (!base) return NULL;
     ae__os_guard(base, page, true);
     stack_t stack = { .ss_sp = base + page, .ss_size = bytes };
     sigaltstack(&stack, NULL);
+    return base + page;
 }
 
-void ae__os_fault_stack_drop(void)
+void ae__os_fault_stack_drop(void *stack)
 {
     size_t page = ae__os_page_bytes();
-    stack_t off = { .ss_flags = SS_DISABLE }, old;
+    stack_t off = { .ss_flags = SS_DISABLE }, now;
 
-    if (sigaltstack(&off, &old) != 0 || old.ss_flags & SS_DISABLE) return;
-    if (old.ss_size != fault_stack_bytes()) {
-        sigaltstack(&old, NULL); /* somebody else's */
-        return;
-    }
-    ae__os_unmap((char *)old.ss_sp - page, old.ss_size + page);
+    if (!stack) return;
+    /* The program may have set its own meanwhile. */
+    if (sigaltstack(NULL, &now) == 0 && now.ss_sp == stack) sigaltstack(&off, NULL);
+    ae__os_unmap((char *)stack - page, fault_stack_bytes() + page);
 }

@@ -252,17 +252,32 @@ static bool call_done(struct driven_call *call)
     return atomic_load_explicit(&call->done, memory_order_acquire);
 }
 
+struct ae__thread *ae__drive_begin(struct ae__worker *w)
+{
+    struct ae__thread *before = ae__thread_self();
+
+    AE_ASSERT(!before->worker); /* a plain thread */
+    ae__worker_enter(w);
+    if (w->thread.fault_stack) before->fault_stack = w->thread.fault_stack; /* until it ends */
+    w->thread.fault_stack = NULL;
+    return before;
+}
+
+void ae__drive_end(struct ae__worker *w, struct ae__thread *before)
+{
+    ae__worker_leave(w);
+    ae__thread_set(before);
+}
+
 static void drive(struct ae_runtime *rt, struct driven_call *call)
 {
-    struct ae__thread *before = ae__thread_get();
     struct ae__worker *w = rt->workers[0];
+    struct ae__thread *before = ae__drive_begin(w);
 
-    ae__worker_enter(w);
     while (!call_done(call)) {
         ae__worker_step(w);
     }
-    ae__worker_leave(w);
-    ae__thread_set(before);
+    ae__drive_end(w, before);
 }
 
 /* Become the driver, or wait until that may be worth another try. True: driver now. */

@@ -12,6 +12,9 @@ void ae__runtime_free(struct ae_runtime *rt);
 /* runtime.c */
 /* Of a current-thread runtime. try: become its driver, if there is none; leave: be it no more. */
 bool ae__drive_try(struct ae_runtime *rt);
+/* The driver, a plain thread, is the worker's from begin (its record before) to end. */
+struct ae__thread *ae__drive_begin(struct ae__worker *w);
+void ae__drive_end(struct ae__worker *w, struct ae__thread *before);
 void ae__drive_leave(struct ae_runtime *rt);
 bool ae__drive_callers(struct ae_runtime *rt); /* is a thread in ae_block_on? */
 uint64_t ae__tasks_live(struct ae_runtime *rt);

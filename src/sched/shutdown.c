@@ -91,7 +91,6 @@ static uint32_t root_live(struct ae_runtime *rt)
 static void drive_tasks(struct ae_runtime *rt, int64_t deadline_ns)
 {
     struct ae__worker *w = rt->workers[0];
-    struct ae__thread *before = ae__thread_get();
     struct ae__timer timer = { .link = NULL };
 
     /* A thread in ae_block_on may be driving: its call is cancelled, and ends. */
@@ -99,14 +98,13 @@ static void drive_tasks(struct ae_runtime *rt, int64_t deadline_ns)
         if (root_live(rt) > 0 && ae__os_now() >= deadline_ns) return;
         ae__os_thread_yield();
     }
-    ae__worker_enter(w);
+    struct ae__thread *before = ae__drive_begin(w);
     while (root_live(rt) > 0 && ae__os_now() < deadline_ns) {
         ae__timer_arm(rt, &timer, ae__os_now() + 5 * AE_MS, fire_nothing);
         ae__worker_step(w);
         ae__timer_disarm(&timer);
     }
-    ae__worker_leave(w);
-    ae__thread_set(before);
+    ae__drive_end(w, before);
     ae__drive_leave(rt);
     while (root_live(rt) == 0 && ae__drive_callers(rt)) {
         ae__os_thread_yield(); /* on their way out */

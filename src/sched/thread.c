@@ -12,6 +12,7 @@ static void thread_gone(struct ae__thread *thread)
 {
     if (thread->worker || thread->rt) return; /* a worker's or a pool thread's: not ours */
     AE_ASSERT(thread->actor.node == &thread->node); /* a scope is still open */
+    ae__os_fault_stack_drop(thread->fault_stack);
     ae__mem_free(thread);
 }
 
@@ -32,11 +33,33 @@ struct ae__thread *ae__thread_self(void)
     return thread;
 }
 
+static void fire_timers(struct ae__thread *thread)
+{
+    int64_t now_ns = ae__os_now();
+    struct ae__wakes wakes;
+    struct ae__timer *next;
+
+    ae__wakes_init(&wakes);
+    for (struct ae__timer *timer = thread->timers; timer; timer = next) {
+        next = timer->next;
+        if (timer->when_ns > now_ns) continue;
+        *timer->link = timer->next;
+        if (timer->next) timer->next->link = timer->link;
+        timer->link = NULL;
+        timer->fire(timer, &wakes);
+    }
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+/* Every function that looks whether it was cancelled asks here first, so a deadline of a plain
+ * thread's own counts although nobody but the thread itself can fire it. */
 struct ae__actor *ae__actor_self(void)
 {
     struct ae__thread *thread = ae__thread_self();
 
-    return thread->current ? &thread->current->actor : &thread->actor;
+    if (AE_LIKELY(thread->current != NULL)) return &thread->current->actor;
+    if (AE_UNLIKELY(thread->timers != NULL)) fire_timers(thread);
+    return &thread->actor;
 }
 
 bool ae__in_task(void)
@@ -60,24 +83,6 @@ static int64_t next_timer(const struct ae__thread *thread)
         if (timer->when_ns < next_ns) next_ns = timer->when_ns;
     }
     return next_ns;
-}
-
-static void fire_timers(struct ae__thread *thread)
-{
-    int64_t now_ns = ae__os_now();
-    struct ae__wakes wakes;
-    struct ae__timer *next;
-
-    ae__wakes_init(&wakes);
-    for (struct ae__timer *timer = thread->timers; timer; timer = next) {
-        next = timer->next;
-        if (timer->when_ns > now_ns) continue;
-        *timer->link = timer->next;
-        if (timer->next) timer->next->link = timer->link;
-        timer->link = NULL;
-        timer->fire(timer, &wakes);
-    }
-    if (wakes.head) ae__ready_all(&wakes);
 }
 
 static void park_thread(struct ae__thread *thread)

@@ -110,7 +110,7 @@ void ae__worker_enter(struct ae__worker *w)
 {
     w->thread.errno_at = ae__thread_errno();
     ae__san_native(&w->native_san);
-    ae__os_fault_stack_set();
+    w->thread.fault_stack = ae__os_fault_stack_set();
     ae__thread_set(&w->thread);
 }
 
@@ -129,5 +129,5 @@ void ae__worker_main(void *arg)
         ae__worker_step(w);
     }
     ae__worker_leave(w);
-    ae__os_fault_stack_drop();
+    ae__os_fault_stack_drop(w->thread.fault_stack);
 }

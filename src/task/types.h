@@ -184,6 +184,7 @@ struct ae__thread {
     int *errno_at;                 /* this thread's errno */
     struct ae__san *left;          /* the context that was switched away from last */
     struct ae__timer *timers;      /* armed by a plain thread for itself; it fires them itself */
+    void *fault_stack;             /* the alternate signal stack that we made for it, or NULL */
 };
 
 static inline uint32_t ae__task_generation(struct ae__task *task)

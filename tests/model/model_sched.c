@@ -66,12 +66,14 @@ void ae__os_futex_wake(_Atomic(uint32_t) *word, int count)
     (void)count;
 }
 
-void ae__os_fault_stack_set(void)
+void *ae__os_fault_stack_set(void)
 {
+    return NULL;
 }
 
-void ae__os_fault_stack_drop(void)
+void ae__os_fault_stack_drop(void *stack)
 {
+    (void)stack;
 }
 
 void ae__runtime_signalled(struct ae_runtime *runtime)

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "aether/aether.h"
@@ -441,4 +442,48 @@ TEST(the_end_of_a_current_thread_runtime_waits_for_who_drives_it)
             EXPECT_EQ(callers[k].rc, -ECANCELED);
         }
     }
+}
+
+/* ---- what a thread leaves behind ---- */
+
+static void *call_once(void *arg)
+{
+    stack_t stack = { .ss_sp = NULL };
+
+    EXPECT_EQ(ae_block_on(arg, nothing, NULL), 3);
+    REQUIRE(sigaltstack(NULL, &stack) == 0);
+    return stack.ss_sp;
+}
+
+static void *own_signal_stack(void *arg)
+{
+    stack_t stack = { .ss_sp = NULL };
+
+    (void)arg;
+    REQUIRE(sigaltstack(NULL, &stack) == 0);
+    return stack.ss_flags & SS_DISABLE ? NULL : stack.ss_sp;
+}
+
+static void *in_a_thread(void *(*fn)(void *), void *arg)
+{
+    pthread_t thread;
+    void *result;
+
+    REQUIRE(pthread_create(&thread, NULL, fn, arg) == 0);
+    REQUIRE(pthread_join(thread, &result) == 0);
+    return result;
+}
+
+TEST(a_thread_that_drove_a_runtime_takes_its_signal_stack_along)
+{
+    ae_config config = { AE_CONFIG, .flavor = AE_CURRENT_THREAD };
+    ae_runtime *rt;
+
+    if (in_a_thread(own_signal_stack, NULL)) test_skip("the sanitizer gives threads a stack");
+    REQUIRE(ae_runtime_create(&config, &rt) == 0);
+    char *stack = in_a_thread(call_once, rt);
+    REQUIRE(stack != NULL);
+    EXPECT_EQ(msync(stack, 1, MS_ASYNC), -1); /* the page is gone */
+    EXPECT_EQ(errno, ENOMEM);
+    EXPECT_EQ(ae_runtime_destroy(rt), 0);
 }

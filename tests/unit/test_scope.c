@@ -334,3 +334,21 @@ TEST(a_plain_thread_may_open_scopes_without_a_runtime)
     ae_shield_end(&shield);
     EXPECT_EQ(ae_scope_end(&scope, rc), -ETIMEDOUT);
 }
+
+TEST(the_deadline_of_a_plain_thread_needs_no_wait_to_pass)
+{
+    ae_scope outer, inner;
+
+    ae_scope_begin(&outer);
+    ae_scope_begin(&inner);
+    int64_t deadline_ns = ae_now() + AE_MS;
+    ae_scope_deadline(&inner, deadline_ns);
+    while (ae_now() <= deadline_ns) {
+    }
+    EXPECT_TRUE(ae_cancelled());
+    EXPECT_EQ(ae_checkpoint(), -ECANCELED);
+    EXPECT_EQ(ae_sleep(0), -ECANCELED);
+    EXPECT_EQ(ae_scope_end(&inner, -ECANCELED), -ETIMEDOUT);
+    EXPECT_FALSE(ae_cancelled());
+    EXPECT_EQ(ae_scope_end(&outer, 0), 0);
+}
