@@ -68,6 +68,7 @@ int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
     if (!rt) rt = ae__runtime_self();
     if (!rt || size == 0) return -EINVAL;
     m.workers = rt->workers_count;
+    m.tasks_spawned = read_counter(&rt->spawned_outside);
     m.workers_parked = ae__idle_parked(&rt->idle);
     for (uint32_t i = 0; i < rt->workers_count; i++) {
         add_worker(&m, rt->workers[i]);

@@ -14,7 +14,8 @@
 #include "sched/sched.h"
 #include "sched/scope.h"
 
-#define TASKS_COUNTED_MAX (UINT32_C(1) << 22) /* smaller limits are kept exactly */
+#define TASKS_COUNTED_MAX (UINT32_C(1) << 22) /* smaller limits are counted */
+#define SPARE_BLOCKS 1024u /* for plain threads that are just ending a task */
 
 /* ---- what other layers ask ---- */
 
@@ -148,10 +149,21 @@ static void init_state(struct ae_runtime *rt)
     ae__scope_init(&rt->root, AE__NODE_ROOT, rt, NULL, NULL);
 }
 
+/* There are blocks to spare: for the free ones in caches of others, and for those that are counted
+ * out and not yet given back, one a thread. A limit that is not counted may be passed by these. */
+static uint32_t slab_capacity(const struct ae_runtime *rt)
+{
+    uint64_t capacity = rt->config.tasks_max;
+
+    capacity += (uint64_t)rt->workers_count * AE__SLAB_CACHED_MAX;
+    capacity += rt->workers_count + rt->config.blocking_threads_max + SPARE_BLOCKS;
+    return capacity < UINT32_MAX ? (uint32_t)capacity : UINT32_MAX;
+}
+
 static int start(struct ae_runtime *rt)
 {
     init_state(rt);
-    int rc = ae__slab_init(&rt->slab, rt->config.tasks_max);
+    int rc = ae__slab_init(&rt->slab, slab_capacity(rt));
     if (rc < 0) return rc;
     rc = make_workers(rt);
     if (rc < 0) return rc;
@@ -206,7 +218,7 @@ static int block_on_threads(struct ae_runtime *rt, ae_fn *fn, void *arg)
     struct ae__node *before = self->node;
     struct ae__scope scope;
 
-    ae__scope_open_in_root(&scope, rt, self);
+    if (!ae__scope_open_in_root(&scope, rt, self)) return -ESHUTDOWN;
     int rc = ae_join(ae_spawn(fn, arg));
     ae__scope_close_in_root(&scope, self, before);
     return rc;
@@ -370,9 +382,12 @@ int ae_block_on(ae_runtime *rt, ae_fn *fn, void *arg)
 {
     AE_ASSERT(fn);
     AE_ASSERT(!ae__in_task()); /* a task just calls it, or spawns it */
-    if (atomic_load(&rt->stopping)) return -ESHUTDOWN;
-    if (rt->config.flavor == AE_CURRENT_THREAD) return block_on_current(rt, fn, arg);
-    return block_on_threads(rt, fn, arg);
+    /* Who is refused still looks at the runtime: the end waits for that. */
+    atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
+    int rc = rt->config.flavor == AE_CURRENT_THREAD ? block_on_current(rt, fn, arg)
+                                                    : block_on_threads(rt, fn, arg);
+    atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_release); /* rt may be gone now */
+    return rc;
 }
 
 /* ---- ae_run ---- */

@@ -286,17 +286,22 @@ struct ae__scope *ae__scope_innermost(const struct ae__actor *actor)
     return node ? ae__scope_of(node) : NULL;
 }
 
-void ae__scope_open_in_root(struct ae__scope *scope, struct ae_runtime *rt, struct ae__actor *self)
+bool ae__scope_open_in_root(struct ae__scope *scope, struct ae_runtime *rt, struct ae__actor *self)
 {
     struct ae__node *root = &rt->root.node;
 
     ae__scope_init(scope, AE__NODE_SCOPE, rt, self, root);
     ae__lock_acquire(&root->lock);
-    inherit(&scope->node, root);
-    ae__list_push(&rt->root.children, &scope->node.sibling);
-    rt->root.live++;
+    /* The end begins under this lock: it waits for this scope, or this one is refused. */
+    bool open = atomic_load_explicit(&rt->stopping, memory_order_relaxed) == 0;
+    if (open) {
+        inherit(&scope->node, root);
+        ae__list_push(&rt->root.children, &scope->node.sibling);
+        rt->root.live++;
+        self->node = &scope->node;
+    }
     ae__lock_release(&root->lock);
-    self->node = &scope->node;
+    return open;
 }
 
 void ae__scope_close_in_root(struct ae__scope *scope, struct ae__actor *self,

@@ -9,8 +9,8 @@
 /* scope.c */
 void ae__scope_init(struct ae__scope *scope, enum ae__node_kind kind, struct ae_runtime *rt,
                     struct ae__actor *owner, struct ae__node *parent);
-/* A scope under the root whose owner is a plain thread (ae_block_on). */
-void ae__scope_open_in_root(struct ae__scope *scope, struct ae_runtime *rt,
+/* A scope under the root whose owner is a plain thread (ae_block_on). False: the end has begun. */
+bool ae__scope_open_in_root(struct ae__scope *scope, struct ae_runtime *rt,
                             struct ae__actor *self);
 void ae__scope_close_in_root(struct ae__scope *scope, struct ae__actor *self,
                              struct ae__node *before);

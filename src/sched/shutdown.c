@@ -163,7 +163,7 @@ void ae__runtime_free(struct ae_runtime *rt)
     ae__mem_free(rt);
 }
 
-/* Threads that woke the last tasks may still be at it (ready.c). */
+/* Threads that woke the last tasks (ready.c), or called in, may still be at it. */
 static void wait_outside(struct ae_runtime *rt)
 {
     while (atomic_load_explicit(&rt->outside, memory_order_acquire) > 0) {
@@ -175,7 +175,9 @@ int ae_runtime_destroy(ae_runtime *rt)
 {
     if (!rt) return 0;
     AE_ASSERT(!ae__in_task()); /* a task cannot end its own runtime */
+    ae__lock_acquire(&rt->root.node.lock); /* against ae__scope_open_in_root */
     atomic_store(&rt->stopping, 1);
+    ae__lock_release(&rt->root.node.lock);
     int rc = end_tasks(rt);
     if (rc < 0) return rc;
     ae__parts.pool_stop(rt->pool);

@@ -35,14 +35,22 @@ static struct ae__slab_cache *own_cache(struct ae_runtime *rt)
 static bool count_in(struct ae_runtime *rt)
 {
     if (AE_LIKELY(!rt->counts_tasks)) return true;
-    if (atomic_fetch_add(&rt->tasks_counted, 1) < rt->config.tasks_max) return true;
-    atomic_fetch_sub(&rt->tasks_counted, 1);
+    uint32_t count = atomic_load_explicit(&rt->tasks_counted, memory_order_relaxed);
+    /* No add and subtract again: others would be refused meanwhile. */
+    while (count < rt->config.tasks_max) {
+        if (atomic_compare_exchange_weak_explicit(&rt->tasks_counted, &count, count + 1,
+                                                  memory_order_acq_rel, memory_order_relaxed)) {
+            return true;
+        }
+    }
     return false;
 }
 
 static void count_out(struct ae_runtime *rt)
 {
-    if (AE_UNLIKELY(rt->counts_tasks)) atomic_fetch_sub(&rt->tasks_counted, 1);
+    if (AE_LIKELY(!rt->counts_tasks)) return;
+    uint32_t before = atomic_fetch_sub_explicit(&rt->tasks_counted, 1, memory_order_acq_rel);
+    AE_ASSERT(before > 0);
 }
 
 /* Blocks are reused as they are: every field is set here, except the wait word and the lock, which
@@ -103,11 +111,16 @@ struct ae__task *ae__task_make(const struct ae__spawn *spawn)
     ae__list_push(&scope->children, &task->node.sibling);
     if (!spawn->handle) scope->live++; /* L2 */
     ae__lock_release(&scope->node.lock);
-    if (w) ae__count(&w->counters.spawned, 1);
+    if (AE_LIKELY(w && w->rt == rt)) {
+        ae__count(&w->counters.spawned, 1);
+    } else {
+        atomic_fetch_add_explicit(&rt->spawned_outside, 1, memory_order_relaxed);
+    }
     return task;
 }
 
-void ae__task_free(struct ae__task *task)
+/* Give the block back; it was counted out. */
+static void free_block(struct ae__task *task)
 {
     struct ae_runtime *rt = task->rt;
     bool named = atomic_load_explicit(&task->life, memory_order_relaxed) & AE__LIFE_NAMED;
@@ -119,6 +132,13 @@ void ae__task_free(struct ae__task *task)
     atomic_store_explicit(&task->state, AE__TASK_FREE, memory_order_relaxed);
     if (AE_UNLIKELY(named)) ae__lock_release(&task->node.lock);
     ae__slab_put(&rt->slab, own_cache(rt), task);
+}
+
+void ae__task_free(struct ae__task *task)
+{
+    struct ae_runtime *rt = task->rt;
+
+    free_block(task);
     count_out(rt);
 }
 
@@ -194,13 +214,14 @@ static void end_locked(struct ae__task *task)
     bool unowned = !(life & AE__LIFE_HANDLE);
     if (unowned) {
         ae__list_remove(&task->node.sibling);
+        count_out(scope->rt); /* before anybody may take it for gone, and spawn in its place */
         ae__scope_child_done(scope, &wakes);
     }
     ae__lock_release(&scope->node.lock);
     /* With a handle the block may be gone by now, and so may the scope. */
     if (unowned) {
         ae__task_report(task);
-        ae__task_free(task);
+        free_block(task);
     }
     if (wakes.head) ae__ready_all(&wakes);
 }
@@ -285,10 +306,11 @@ void ae__task_abandon(struct ae__task *task)
     ae__wakes_init(&wakes);
     ae__lock_acquire(&scope->node.lock);
     ae__list_remove(&task->node.sibling);
+    count_out(scope->rt);
     bool counted = !(atomic_load_explicit(&task->life, memory_order_relaxed) & AE__LIFE_HANDLE);
     if (counted) ae__scope_child_done(scope, &wakes);
     ae__lock_release(&scope->node.lock);
-    ae__task_free(task);
+    free_block(task);
     if (wakes.head) ae__ready_all(&wakes);
 }
 

@@ -81,7 +81,7 @@ struct ae_runtime {
     uint32_t workers_started;        /* threads */
     bool steals;                     /* AE_STEAL=off turns it off */
     bool migrates;                   /* AE_CHAOS=migrate: every wake changes the worker */
-    bool counts_tasks;               /* tasks_max is small enough to be kept exactly */
+    bool counts_tasks;               /* tasks_max is kept exactly (below the default) */
     struct ae__inject inject;
     struct ae__idle idle;
     struct ae__slab slab;
@@ -90,7 +90,8 @@ struct ae_runtime {
     struct ae__pool *pool;
     void *io;
 
-    _Atomic(uint32_t) tasks_counted;
+    _Atomic(uint32_t) tasks_counted; /* live ones, if counts_tasks */
+    _Atomic(uint64_t) spawned_outside; /* not by its workers */
     _Atomic(uint32_t) stopping;      /* 1: block_on refuses; 2: workers end */
     _Atomic(uint32_t) signalled;     /* a signal asked for the end */
     _Atomic(uint32_t) outside;       /* other threads that are in the middle of a wake */

@@ -7,7 +7,7 @@
 #include "arch/os.h"
 #include "base/assert.h"
 
-#define BATCH 64u
+#define BATCH AE__SLAB_BATCH
 #define AHEAD 4
 
 int ae__slab_init(struct ae__slab *slab, uint32_t capacity)
@@ -89,7 +89,7 @@ struct ae__task *ae__slab_get(struct ae__slab *slab, struct ae__slab_cache *cach
     if (AE_UNLIKELY(!cache->free && cache->fresh == cache->fresh_end)) {
         cache->count = take_shared(slab, BATCH, &cache->free);
         if (!cache->count) {
-            uint32_t count = take_fresh(slab, slab->capacity > 4096 ? BATCH : 1, &cache->fresh);
+            uint32_t count = take_fresh(slab, BATCH, &cache->fresh);
             cache->fresh_end = cache->fresh + count;
         }
     }
@@ -132,8 +132,6 @@ void ae__slab_put(struct ae__slab *slab, struct ae__slab_cache *cache, struct ae
         give_back(slab, &alone, 1);
     } else if (AE_UNLIKELY(cache->count >= AE__SLAB_CACHE_MAX)) {
         give_back(slab, cache, BATCH);
-    } else if (AE_UNLIKELY(slab->capacity <= 4096)) {
-        give_back(slab, cache, cache->count); /* small limits are kept exactly */
     }
 }
 

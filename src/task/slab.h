@@ -7,6 +7,9 @@
 #include "task/types.h"
 
 #define AE__SLAB_CACHE_MAX 256u
+#define AE__SLAB_BATCH 64u /* between a cache and the shared list */
+/* Blocks that a worker may hold back while another finds none. */
+#define AE__SLAB_CACHED_MAX (AE__SLAB_CACHE_MAX + AE__SLAB_BATCH)
 
 struct ae__slab {
     char *base;               /* tasks_max blocks of AE__TASK_BYTES; touched as they are used */
