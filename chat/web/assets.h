@@ -16,10 +16,6 @@ struct chat_asset {
 extern const struct chat_asset chat_assets[];
 extern const size_t chat_assets_count;
 
-/* A conversation to look at, as the body of POST /api/import (chat/sample). */
-extern const unsigned char chat_sample[];
-extern const size_t chat_sample_size;
-
 /* The Content-Security-Policy that goes with each of them. Everything comes from this server, no
  * script or style stands in the page itself, and no string ever becomes HTML. */
 #define CHAT_PAGE_POLICY \

@@ -15,8 +15,25 @@ async function errorOf(response) {
     error.message ?? `The server answered ${response.status} ${response.statusText}`.trim());
 }
 
-async function send(method, path, body, more = {}) {
-  const options = { method, headers: {}, ...more };
+/* A server that other machines can reach wants a key. It is kept for this tab only. */
+let askForKey = null;
+export const setAskForKey = (ask) => { askForKey = ask; };
+
+function storedKey() {
+  try { return sessionStorage.getItem('key'); } catch { return null; }
+}
+
+async function newKey() {
+  const key = await askForKey?.(storedKey() !== null);
+  if (!key) return false;
+  try { sessionStorage.setItem('key', key); } catch { return false; }
+  return true;
+}
+
+async function send(method, path, body) {
+  const options = { method, headers: {} };
+  const key = storedKey();
+  if (key) options.headers.Authorization = `Bearer ${key}`;
   if (body !== undefined) {
     options.headers['Content-Type'] = 'application/json';
     options.body = JSON.stringify(body);
@@ -24,9 +41,11 @@ async function send(method, path, body, more = {}) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
+  } catch {
     throw new ApiError(0, 'unreachable', 'The server cannot be reached. Is it running?');
+  }
+  if (response.status === 401 && (storedKey() !== key || await newKey())) {
+    return send(method, path, body);
   }
   if (!response.ok) throw await errorOf(response);
   return response;

@@ -274,12 +274,29 @@ async function refreshStatus() {
   composer.models(status);
   say($('about'), `AetherAI ${status.version}, engine ${status.engine}. `);
   $('about').append(h('a', { href: '/assets/licenses.txt' }, 'Licences of what is in this page'));
-  if (status.live) {
-    $('side-foot').replaceChildren(h('a', { href: status.live }, icon('pulse'), 'The runtime, live'));
-  }
+  $('live').hidden = !status.live;
+  if (status.live) $('live').href = status.live;
   if (modelNotice(status) || !status.models.length) {
     statusTimer = setTimeout(refreshStatus, STATUS_MS);
   }
+}
+
+/* One dialog, however many requests were refused. */
+let asking = null;
+
+function askForKey(wrong) {
+  const dialog = $('ask-key');
+  asking ??= new Promise((resolve) => {
+    say($('ask-key-what'), wrong ? 'That key was not the right one.'
+      : 'Whoever started this server has it.');
+    $('key').value = '';
+    dialog.addEventListener('close', () => {
+      asking = null;
+      resolve($('key').value.trim());
+    }, { once: true });
+    dialog.showModal();
+  });
+  return asking;
 }
 
 /* ---- keys and the theme ---- */
@@ -346,8 +363,9 @@ const composer = new Composer({ send, stop });
 async function begin() {
   theme();
   watchScrolling();
+  api.setAskForKey(askForKey);
   document.addEventListener('keydown', onKey);
-  $('help-open').addEventListener('click', () => $('help').showModal());
+  $('about-open').addEventListener('click', () => $('help').showModal());
   $('new').addEventListener('click', () => { location.hash = '#/new'; $('question').focus(); });
   const parser = await import('./marked.js').catch(() => null);
   marked = parser?.lexer ? parser : null;
