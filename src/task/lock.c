@@ -4,13 +4,15 @@
 
 #include "arch/os.h"
 
-#define SPINS 100
+#ifndef AE__LOCK_SPINS
+#define AE__LOCK_SPINS 100 /* tests make it small */
+#endif
 
 void ae__lock_slow(struct ae__lock *lock)
 {
     for (unsigned i = 0;; i++) {
         while (atomic_load_explicit(&lock->word, memory_order_relaxed) != 0) {
-            if (++i % SPINS == 0) {
+            if (++i % AE__LOCK_SPINS == 0) {
                 ae__os_thread_yield();
             } else {
                 ae__cpu_relax();

@@ -4,9 +4,9 @@
  * Each atomic location keeps its last HISTORY stores in modification order, which is the order of
  * execution. A load may return any of them that coherence and happens-before still allow; an older
  * one than the last is a choice of the search and is paid from the model's `stale` budget. A
- * read-modify-write reads the last, a compare-exchange that fails any. So store buffering, a missing release and a seq_cst load
- * in the place of a read-modify-write are all seen; load buffering and a modification order
- * that differs from the execution's are not.
+ * read-modify-write reads the last, a compare-exchange that fails any. So store buffering, a
+ * missing release and a seq_cst load in the place of a read-modify-write are all seen; load
+ * buffering and a modification order that differs from the execution's are not.
  *
  *   M1  clock[t].at[u] is the last epoch of u that happens before what t does next.
  *   M2  a thread's epoch grows after each release, so an access at epoch e of u happens before t
@@ -589,13 +589,16 @@ void model_receive(unsigned slot)
 
 static void set_dead(const void *memory, size_t bytes, bool dead)
 {
-    uintptr_t from = (uintptr_t)memory, to = from + bytes;
+    uintptr_t at = (uintptr_t)memory, to = at + bytes;
 
-    for (uintptr_t a = from; a < to; a++) {
-        uint8_t bit = (uint8_t)(1u << (a % CELL_BYTES));
-        struct cell *c = cell_at(a & ~(uintptr_t)(CELL_BYTES - 1));
-        c->dead = dead ? c->dead | bit : c->dead & (uint8_t)~bit;
+    while (at < to) {
+        uintptr_t key = at & ~(uintptr_t)(CELL_BYTES - 1);
+        struct cell *c = cell_at(key);
+        uint8_t bits = (uint8_t)(0xff << (at - key));
+        if (to - key < CELL_BYTES) bits &= (uint8_t)(0xff >> (CELL_BYTES - (to - key)));
+        c->dead = dead ? c->dead | bits : c->dead & (uint8_t)~bits;
         c->last = 0;
+        at = key + CELL_BYTES;
     }
 }
 
@@ -611,5 +614,5 @@ void model_free(const void *memory, size_t bytes)
 
 void model_revive(const void *memory, size_t bytes)
 {
-    set_dead(memory, bytes, false);
+    if (model__running) set_dead(memory, bytes, false); /* at the start all is alive */
 }

@@ -47,6 +47,10 @@ struct thread {
     uint64_t changes_own;  /* changes this thread made */
     uint64_t changes_seen; /* others' changes when its spin loop last went round */
     bool stale;            /* read an older value since then */
+    bool spun;
+
+    uint32_t ran;       /* threads that have run since its spin loop last went round */
+    uint32_t waits_for; /* threads that must run, or be unable to, before it goes round again */
 
     const uint32_t *futex; /* slept on, NULL when woken */
 };
@@ -117,6 +121,10 @@ _Noreturn static void enter(int to)
 {
     struct thread *t = &threads[to];
 
+    for (int i = 1; i < threads_used; i++) {
+        threads[i].ran |= 1u << to;
+        threads[i].waits_for &= ~(1u << to);
+    }
     tell_switch(to);
     t->fresh = true;
     if (t->started) _longjmp(t->context, 1);
@@ -154,6 +162,21 @@ static bool may_run(struct thread *t)
     return t->state == STATE_BLOCKED && ask(t->ready, t->ready_arg);
 }
 
+static uint32_t able_to_run(void)
+{
+    uint32_t mask = 0;
+
+    for (int t = 1; t < threads_used; t++)
+        if (t != model__self && may_run(&threads[t])) mask |= 1u << t;
+    return mask;
+}
+
+/* Is it the turn of others before this one may spin on? */
+static bool must_wait(const struct thread *t)
+{
+    return t->waits_for && t->waits_for & able_to_run();
+}
+
 /* The others that may run, in turn after this one; with_timed: also those that may give up. */
 static unsigned others(int *out, bool with_timed)
 {
@@ -163,6 +186,7 @@ static unsigned others(int *out, bool with_timed)
         int t = model__self + i;
         if (t >= threads_used) t -= threads_used - 1;
         if (t == model__self || t == 0) continue;
+        if (must_wait(&threads[t])) continue;
         if (may_run(&threads[t]) ||
             (with_timed && threads[t].state == STATE_BLOCKED && threads[t].timed))
             out[n++] = t;
@@ -274,6 +298,8 @@ static int add_thread(void (*fn)(void *arg), void *arg, bool daemon)
     t->changes_own = 0;
     t->changes_seen = 0;
     t->stale = false;
+    t->spun = false;
+    t->ran = t->waits_for = 0;
     t->futex = NULL;
     model__memory_start(threads_used);
     return threads_used++;
@@ -369,8 +395,13 @@ void model_spin(void)
 
     if (!model__running) model_fail("would spin for ever in setup or check");
     count_step();
+    /* Fair, as CHESS (Musuvathi and Qadeer, 2008): those that could have run since the last round
+     * and have not come first, or two that spin could keep a third from ever going on. */
+    t->waits_for = t->spun ? able_to_run() & ~t->ran : 0;
+    t->ran = 0;
+    t->spun = true;
     if (t->stale || others_changed(t)) {
-        give_way(true);
+        give_way(!must_wait(t));
     } else {
         t->state = STATE_BLOCKED;
         t->timed = false;
