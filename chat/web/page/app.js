@@ -143,9 +143,10 @@ function place(conversation, message) {
   $('messages').append(views.at(-1).element);
 }
 
-function finish(conversation, { message, totals, error }) {
+function finish(conversation, { message, totals, error, end }) {
   const at = conversation.messages.findIndex((m) => m.id === message.id);
-  conversation.messages[at] = error ? { ...message, error: message.error ?? errorText(error) } : message;
+  const why = message.error ?? (error ? errorText(error) : null);
+  conversation.messages[at] = { ...message, error: why, end };
   conversation.totals = totals;
   if (conversation === open) views[at]?.update(conversation.messages[at]);
   announce(message.state === 'stopped' ? 'The answer was stopped'
@@ -175,6 +176,8 @@ async function read(conversation, run, events) {
   for await (const { name, data } of events) {
     if (name === 'delta') {
       write?.(data.text);
+    } else if (name === 'progress') {
+      if (conversation === open) views.at(-1)?.reading(data.prompt_done, data.prompt_tokens);
     } else if (name === 'question' || name === 'answer') {
       place(conversation, data);
       if (name === 'answer') {
@@ -186,7 +189,7 @@ async function read(conversation, run, events) {
       finish(conversation, data);
       run.ended = true;
     }
-    if (name !== 'delta' && conversation === open) drawHead();
+    if (name !== 'delta' && name !== 'progress' && conversation === open) drawHead();
   }
   if (!run.ended) throw new api.ApiError(0, 'cut', 'The connection to the server was lost.');
 }

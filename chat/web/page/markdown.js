@@ -66,8 +66,11 @@ class Outline {
 }
 
 function table(token) {
-  const cell = (kind, c) => h(kind, { scope: kind === 'th' ? 'col' : null,
-    class: c.align ? `to-${c.align}` : null }, ...inlines(c.tokens));
+  const cell = (kind, c) => { // an empty corner is no heading of anything
+    const tag = c.tokens.length ? kind : 'td';
+    return h(tag, { scope: tag === 'th' ? 'col' : null,
+      class: c.align ? `to-${c.align}` : null }, ...inlines(c.tokens));
+  };
   const made = h('table', {},
     h('thead', {}, h('tr', {}, ...token.header.map((c) => cell('th', c)))),
     h('tbody', {}, ...token.rows.map((row) => h('tr', {}, ...row.map((c) => cell('td', c))))));

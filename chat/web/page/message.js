@@ -52,6 +52,11 @@ export class MessageView {
     this.element.classList.toggle('empty', text === '');
   }
 
+  /** Before the first word: how much of the conversation the model has read. */
+  reading(done, total) {
+    if (total > 0) this.text.dataset.reading = `Reading, ${Math.floor(100 * done / total)} %`;
+  }
+
   /* Only the last answer offers another try. */
   set last(value) {
     this.element.classList.toggle('last', value);
@@ -80,9 +85,11 @@ export class MessageView {
     if (Number.isInteger(message.tokens)) {
       parts.push(h('span.tokens', {}, counted(message.tokens, 'token')));
     }
+    if (message.end === 'length') parts.push(h('span.end', {}, 'Cut off: as long as it may be'));
     if (ENDS[message.state]) parts.push(h(`span.end.${message.state}`, {}, ENDS[message.state]));
-    this.again = h('button.act', { type: 'button', 'aria-label': 'Regenerate this answer', hidden: true,
-      onclick: () => this.actions.regenerate(this.message) }, icon('again'), h('span', {}, 'Regenerate'));
+    this.again = h('button.act', { type: 'button', 'aria-label': 'Regenerate this answer',
+      hidden: true, onclick: () => this.actions.regenerate(this.message) },
+    icon('again'), h('span', {}, 'Regenerate'));
     const copy = copyButton('button.act', 'Copy this answer', () => this.message.text);
     parts.push(h('span.acts', {}, ...(message.text ? [copy] : []), this.again));
     if (message.state === 'failed') {

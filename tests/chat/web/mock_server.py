@@ -225,6 +225,7 @@ class Mock(BaseHTTPRequestHandler):
                                  state="streaming")
         self.event("answer", message)
         began = time.time()
+        self.event("progress", {"prompt_done": 10, "prompt_tokens": 40})
         for piece in re.findall(r"\s*\S{1,6}|\s+", ANSWER.format(text=question["text"])):
             if message["id"] in self.store.stopped:
                 message["state"] = "stopped"
