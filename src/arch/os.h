@@ -40,6 +40,7 @@ void ae__os_discard(void *base, size_t bytes);        /* contents are lost, memo
 bool ae__os_guard(void *base, size_t bytes, bool by_protect); /* touching it faults from now on */
 bool ae__os_guard_works(void);   /* guards that cost no mapping are to be had (tested, not asked) */
 size_t ae__os_maps_max(void);    /* mappings a process may have */
+size_t ae__os_address_space_max(void); /* bytes of all mappings together; SIZE_MAX: no limit */
 
 /* SIGINT and SIGTERM call on_signal(context), in a handler, until restore; the second one kills the
  * process. One taker at a time: false if there is one already. */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -286,6 +287,14 @@ size_t ae__os_maps_max(void)
     if (fscanf(file, "%lu", &count) != 1) count = 65530;
     fclose(file);
     return count;
+}
+
+size_t ae__os_address_space_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    return limit.rlim_cur;
 }
 
 void ae__os_write_error(const char *text, size_t length)

@@ -97,7 +97,7 @@ bool ae__idle_unpark(struct ae__idle *idle, uint32_t index)
 
 uint32_t ae__idle_parked(struct ae__idle *idle)
 {
-    uint32_t state = atomic_load_explicit(&idle->state, memory_order_relaxed);
+    uint32_t state = atomic_load_explicit(&idle->state, memory_order_acquire);
 
     return idle->workers - unparked(state);
 }

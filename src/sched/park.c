@@ -6,7 +6,9 @@
  *     have seen nobody asleep.
  * P2  It says ASLEEP, and sleeps only if nobody had said NOTIFIED before; who says NOTIFIED over
  *     ASLEEP also kicks the driver, whose wake is a latch. So no wake is lost between the two.
- * P3  Before it sleeps it fires what is overdue on anybody's wheel. */
+ * P3  Before it sleeps it fires what is overdue on anybody's wheel.
+ * P4  While starts wait for a stack it sleeps without any in its cache, and not for long (K3 in
+ *     shortage.c). */
 #include "base/assert.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
@@ -55,7 +57,9 @@ static void sleep_until_woken(struct ae__worker *w)
     /* P2 */
     if (atomic_compare_exchange_strong_explicit(&w->park, &awake, AE__ASLEEP,
                                                 memory_order_seq_cst, memory_order_seq_cst)) {
-        if (!has_own_work(w)) {
+        bool shortage = ae__shortage_any(w->rt); /* P4 */
+        if (shortage) deadline_ns = ae__shortage_sleep(deadline_ns);
+        if (!has_own_work(w) && !(shortage && ae__shortage_holds(w))) {
             ae__count(&w->counters.parks, 1);
             ae__parts.driver->poll(w->driver, deadline_ns, &wakes);
         }

@@ -146,6 +146,7 @@ static void init_state(struct ae_runtime *rt)
     rt->counts_tasks = rt->config.tasks_max < TASKS_COUNTED_MAX;
     ae__inject_init(&rt->inject);
     ae__stack_pool_init(&rt->stacks);
+    ae__shortage_init(&rt->shortage);
     ae__scope_init(&rt->root, AE__NODE_ROOT, rt, NULL, NULL);
 }
 
@@ -397,7 +398,7 @@ static void on_signal(void *context)
 {
     struct ae_runtime *rt = context;
 
-    atomic_store(&rt->signalled, 1);
+    atomic_fetch_or(&rt->signalled, AE__SIGNALLED_END);
     for (uint32_t i = 0; i < rt->workers_count; i++) {
         ae__worker_unpark(rt->workers[i]);
     }
@@ -407,7 +408,9 @@ void ae__runtime_signalled(struct ae_runtime *rt)
 {
     struct ae__wakes wakes;
 
-    if (!atomic_exchange(&rt->signalled, 0)) return;
+    uint32_t before = atomic_fetch_and(&rt->signalled, ~AE__SIGNALLED_END);
+    if (before & AE__SIGNALLED_STACKS) ae__shortage_look(ae__worker_self());
+    if (!(before & AE__SIGNALLED_END)) return;
     ae__wakes_init(&wakes);
     ae__cancel_node(&rt->root.node, AE__CANCEL_OWN, -ECANCELED, &wakes);
     if (wakes.head) ae__ready_all(&wakes);

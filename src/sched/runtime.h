@@ -18,7 +18,7 @@ void ae__drive_end(struct ae__worker *w, struct ae__thread *before);
 void ae__drive_leave(struct ae_runtime *rt);
 bool ae__drive_callers(struct ae_runtime *rt); /* is a thread in ae_block_on? */
 uint64_t ae__tasks_live(struct ae_runtime *rt);
-/* If a signal asked for the end: cancel the root. Workers look now and then. */
+/* If a signal asked for the end: cancel the root. If starts wait for a stack: see to it. */
 void ae__runtime_signalled(struct ae_runtime *rt);
 
 #endif

@@ -93,19 +93,7 @@ AE_NORETURN static void task_main(void)
 
 static void wait_for_stack(struct ae_runtime *rt, struct ae__task *task)
 {
-    ae__lock_acquire(&rt->stack_lock);
-    if (atomic_fetch_add(&rt->stack_waiting, 1) == 0) {
-        ae_log(AE_WARN, "no memory for another task stack of %zu KiB: tasks wait for one "
-                        "(%zu stacks are in use; see ulimit -v and vm.max_map_count)",
-               ae__stack_class_bytes(task->stack_class) >> 10, ae__stack_count(&rt->stacks));
-    }
-    task->actor.wait_kind = AE__WAIT_STACK;
-    task->actor.next = rt->stack_waiters;
-    rt->stack_waiters = &task->actor;
-    ae__lock_release(&rt->stack_lock);
-    if (ae__stack_count(&rt->stacks) == 0) {
-        ae__fatal("no memory for a single task stack (ulimit -v?)");
-    }
+    ae__shortage_wait(rt, task);
 }
 
 bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
@@ -120,6 +108,14 @@ bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
     task->stack = stack;
     task->sp = ae__arch_prepare(ae__stack_top(stack), task_main);
     return true;
+}
+
+void ae__slice_equip(struct ae__task *task, struct ae__stack *stack)
+{
+    AE_ASSERT(!task->stack);
+    task->actor.wait_kind = AE__WAIT_NONE;
+    task->stack = stack;
+    task->sp = ae__arch_prepare(ae__stack_top(stack), task_main);
 }
 
 /* S3 */

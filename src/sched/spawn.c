@@ -239,27 +239,12 @@ void ae__task_complete(struct ae__task *task, int status)
     if (!end_unwatched(task)) end_locked(task);
 }
 
-/* Somebody may wait for the stack that just became free. */
-static void serve_stack_waiter(struct ae_runtime *rt)
-{
-    ae__lock_acquire(&rt->stack_lock);
-    struct ae__actor *actor = rt->stack_waiters;
-    if (actor) {
-        rt->stack_waiters = actor->next;
-        atomic_fetch_sub(&rt->stack_waiting, 1);
-    }
-    ae__lock_release(&rt->stack_lock);
-    if (actor) ae__ready(actor);
-}
-
 void ae__task_finish(struct ae__worker *w, struct ae__task *task)
 {
     ae__stack_put(&w->rt->stacks, &w->stacks, task->stack);
     task->stack = NULL;
-    if (AE_UNLIKELY(atomic_load_explicit(&w->rt->stack_waiting, memory_order_relaxed) > 0)) {
-        ae__stack_cache_drain(&w->rt->stacks, &w->stacks); /* wherever the waiter runs */
-        serve_stack_waiter(w->rt);
-    }
+    uint32_t waiting = atomic_load_explicit(&w->rt->shortage.waiting, memory_order_relaxed);
+    if (AE_UNLIKELY(waiting > 0)) ae__shortage_serve(w); /* K2 */
     ae__task_complete(task, task->status);
 }
 

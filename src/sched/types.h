@@ -9,6 +9,7 @@
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/runq.h"
+#include "sched/shortage.h"
 #include "sched/wheel.h"
 #include "task/slab.h"
 #include "task/stack.h"
@@ -37,6 +38,11 @@ struct ae__lifo_sight {
 /* Written by their owner only, read by anyone: relaxed. */
 struct ae__counters {
     _Atomic(uint64_t) spawned, completed, slices, yields, steals, stolen, overflows, parks, wakes;
+};
+
+enum ae__signalled {
+    AE__SIGNALLED_END = 1u,    /* a signal asked for the end */
+    AE__SIGNALLED_STACKS = 2u, /* starts wait for a stack */
 };
 
 enum ae__park_state { AE__AWAKE, AE__ASLEEP, AE__NOTIFIED };
@@ -86,6 +92,7 @@ struct ae_runtime {
     struct ae__idle idle;
     struct ae__slab slab;
     struct ae__stack_pool stacks;
+    struct ae__shortage shortage;
     struct ae__scope root;
     struct ae__pool *pool;
     void *io;
@@ -93,12 +100,8 @@ struct ae_runtime {
     _Atomic(uint32_t) tasks_counted; /* live ones, if counts_tasks */
     _Atomic(uint64_t) spawned_outside; /* not by its workers */
     _Atomic(uint32_t) stopping;      /* 1: block_on refuses; 2: workers end */
-    _Atomic(uint32_t) signalled;     /* a signal asked for the end */
+    _Atomic(uint32_t) signalled;     /* enum ae__signalled: workers look now and then */
     _Atomic(uint32_t) outside;       /* other threads that are in the middle of a wake */
-
-    struct ae__lock stack_lock;      /* guards the two below */
-    struct ae__actor *stack_waiters; /* tasks whose first run found no stack */
-    _Atomic(uint32_t) stack_waiting;
 
     /* a current-thread runtime: who drives it */
     struct ae__lock drive_lock;

@@ -19,6 +19,9 @@ void ae__slice_leave(struct ae__task *self, enum ae__commit commit); /* from a t
 /* Does the task have a stack, or can it get one? False: it waits for one now. */
 bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task);
 
+/* A stack that was found later: the task can be switched to now. */
+void ae__slice_equip(struct ae__task *task, struct ae__stack *stack);
+
 /* queue.c: the local queues */
 struct ae__task *ae__queue_pop(struct ae__worker *w);   /* LIFO slot and ring */
 void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce); /* ring */

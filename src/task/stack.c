@@ -61,7 +61,7 @@ static size_t slot_bytes(uint8_t class)
 
 void ae__stack_pool_init(struct ae__stack_pool *pool)
 {
-    *pool = (struct ae__stack_pool){ 0 };
+    *pool = (struct ae__stack_pool){ .slots_max = SIZE_MAX };
     pool->guard_by_protect = AE_ASAN || AE_TSAN || !ae__os_guard_works();
     pool->maps_left = ae__os_maps_max() / 2;
 }
@@ -132,6 +132,13 @@ static struct ae__stack_chunk *add_chunk(struct ae__stack_pool *pool, uint8_t cl
     return chunk;
 }
 
+/* What the lock's holder found out, for the log, which may take long. */
+static void tell_unguarded(struct ae__stack_pool *pool)
+{
+    if (AE_LIKELY(!atomic_exchange_explicit(&pool->unguarded, false, memory_order_relaxed))) return;
+    ae_log(AE_WARN, "stacks from here on have no guard: vm.max_map_count is used up");
+}
+
 static void install_guard(struct ae__stack_pool *pool, char *base)
 {
     if (pool->guard_by_protect) {
@@ -145,7 +152,7 @@ static void install_guard(struct ae__stack_pool *pool, char *base)
         }
         if (pool->maps_left > 1) {
             pool->maps_left = 1;
-            ae_log(AE_WARN, "stacks from here on have no guard: vm.max_map_count is used up");
+            atomic_store_explicit(&pool->unguarded, true, memory_order_relaxed);
         }
         return;
     }
@@ -166,6 +173,7 @@ static struct ae__stack *cut_slot(struct ae__stack_pool *pool, struct ae__stack_
     stack->class = class;
     ae__san_stack_made(&stack->san, stack->low, (size_t)(end - stack->low));
     atomic_store_explicit(&chunk->used, index + 1, memory_order_relaxed);
+    pool->slots_cut++;
     return stack;
 }
 
@@ -173,6 +181,7 @@ static struct ae__stack *cut_slot(struct ae__stack_pool *pool, struct ae__stack_
 static struct ae__stack *take_shared(struct ae__stack_pool *pool, uint8_t class)
 {
     if (pool->free_count[class] > 0) return pool->free[class][--pool->free_count[class]];
+    if (pool->slots_cut == pool->slots_max) return NULL;
     struct ae__stack_chunk *chunk = pool->chunks;
     size_t bytes = slot_bytes(class);
     while (chunk && (chunk->slot_bytes != bytes || chunk->used == chunk->slots)) {
@@ -216,6 +225,21 @@ static void refill(struct ae__stack_pool *pool, struct ae__stack_cache *cache, u
         cache_push(cache, class, stack);
     }
     ae__lock_release(&pool->lock);
+    tell_unguarded(pool);
+}
+
+struct ae__stack *ae__stack_get_scarce(struct ae__stack_pool *pool, uint8_t class)
+{
+    AE_ASSERT(class < AE__STACK_CLASSES);
+    ae__lock_acquire(&pool->lock);
+    struct ae__stack *stack = take_shared(pool, class);
+    for (uint8_t larger = class + 1; !stack && larger < AE__STACK_CLASSES; larger++) {
+        if (pool->free_count[larger] > 0) stack = pool->free[larger][--pool->free_count[larger]];
+    }
+    ae__lock_release(&pool->lock);
+    tell_unguarded(pool);
+    if (stack) ae__san_stack_reuse(&stack->san);
+    return stack;
 }
 
 struct ae__stack *ae__stack_get(struct ae__stack_pool *pool, struct ae__stack_cache *cache,

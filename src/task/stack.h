@@ -36,6 +36,9 @@ struct ae__stack_pool {
     struct ae__stack_chunk *chunks;  /* mappings, newest first; also read by the fault handler */
     bool guard_by_protect;
     size_t maps_left;                /* guards by mprotect cost mappings */
+    size_t slots_cut;                /* of all classes */
+    size_t slots_max;                /* SIZE_MAX; tests make it small */
+    _Atomic(bool) unguarded;         /* to be told to the log, outside of the lock */
 };
 
 /* Of one worker; used by its thread only. Pointers, not links through the stacks: a stack that was
@@ -55,6 +58,8 @@ size_t ae__stack_class_bytes(uint8_t class);
 /* A stack of the class. NULL: no memory. */
 struct ae__stack *ae__stack_get(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
                                 uint8_t class);
+/* The same when they are scarce: of the shared lists only, of a larger class if there is one. */
+struct ae__stack *ae__stack_get_scarce(struct ae__stack_pool *pool, uint8_t class);
 void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
                    struct ae__stack *stack);
 /* Give the whole cache back (a worker ends). */

@@ -76,6 +76,23 @@ void ae__os_fault_stack_drop(void *stack)
     (void)stack;
 }
 
+bool ae__shortage_any(struct ae_runtime *runtime)
+{
+    (void)runtime;
+    return false;
+}
+
+bool ae__shortage_holds(const struct ae__worker *w)
+{
+    (void)w;
+    return false;
+}
+
+int64_t ae__shortage_sleep(int64_t deadline_ns)
+{
+    return deadline_ns;
+}
+
 void ae__runtime_signalled(struct ae_runtime *runtime)
 {
     (void)runtime;
