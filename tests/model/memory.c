@@ -64,14 +64,18 @@ struct access {
 struct cell { /* eight aligned bytes */
     uintptr_t key;
     struct location *locations;
-    uint32_t generation;
     uint8_t count;
     uint8_t dead;  /* bytes that were freed */
     uint64_t last; /* digest of the latest access: the same once more changes nothing */
     struct access accesses[ACCESSES];
 };
 
-static struct cell cells[CELLS] __attribute__((aligned(64)));
+static struct cell cells[CELLS / 2] __attribute__((aligned(64))); /* in the order of first use */
+static struct {
+    uintptr_t key;
+    uint32_t generation;
+    uint32_t cell;
+} places[CELLS] __attribute__((aligned(64))); /* by hash */
 static struct location locations[LOCATIONS];
 static unsigned locations_used;
 static unsigned cells_used;
@@ -175,10 +179,14 @@ const char *model__name_of(const void *address)
 
 /* ---- cells: who touched which bytes -------------------------------------------------------- */
 
-static struct cell *new_cell(struct cell *c, uintptr_t key)
+static struct cell *new_cell(size_t place, uintptr_t key)
 {
-    if (++cells_used > CELLS / 2) model_fail("too much memory touched in one execution");
-    c->generation = generation;
+    struct cell *c = &cells[cells_used];
+
+    if (cells_used == CELLS / 2) model_fail("too much memory touched in one execution");
+    places[place].key = key;
+    places[place].generation = generation;
+    places[place].cell = cells_used++;
     c->key = key;
     c->locations = NULL;
     c->count = 0;
@@ -192,9 +200,8 @@ static inline struct cell *cell_at(uintptr_t key)
     size_t i = (size_t)((key / CELL_BYTES) * 0x9E3779B97F4A7C15ull >> 40) & (CELLS - 1);
 
     for (;; i = (i + 1) & (CELLS - 1)) {
-        struct cell *c = &cells[i];
-        if (c->generation != generation) return new_cell(c, key);
-        if (c->key == key) return c;
+        if (places[i].generation != generation) return new_cell(i, key);
+        if (places[i].key == key) return &cells[places[i].cell];
     }
 }
 
@@ -263,7 +270,11 @@ static inline void touch_cell(uintptr_t key, unsigned bytes, const void *pc, boo
     if (c->last == digest) return;
     c->last = digest;
     struct access now = { pc, epoch, (uint8_t)self, (uint8_t)bytes, write, atomic };
-    check_cell(c, &now);
+    struct access *only = &c->accesses[0];
+    if (c->count == 1 && only->thread == self && !c->dead && makes_needless(&now, only))
+        *only = now; /* as is most often so */
+    else
+        check_cell(c, &now);
 }
 
 /* Note an access to all cells it covers, and check it against the earlier ones. */
