@@ -32,7 +32,7 @@ typedef struct ae_metrics {
     uint64_t blocking_queued; /* now */
     uint64_t blocking_jobs;   /* finished */
     uint64_t control_bytes;   /* memory of control blocks, touched so far */
-    char driver[16];          /* "epoll" */
+    char driver[16];          /* "epoll", "uring" */
 } ae_metrics;
 
 /* Fill `out`; rt NULL = the caller's. Each number is read alone, so sums may be off by what happens

@@ -14,6 +14,12 @@ enum ae_flavor {
     AE_CURRENT_THREAD, /* no worker thread: tasks run only inside ae_run and ae_block_on */
 };
 
+enum ae_driver {
+    AE_DRIVER_AUTO,  /* AE_DRIVER=epoll|uring|auto, else what measures best: epoll */
+    AE_DRIVER_EPOLL,
+    AE_DRIVER_URING, /* io_uring, from Linux 6.1 on; elsewhere epoll, and the log says why */
+};
+
 /* Everything 0 is a good default. Start with AE_CONFIG, so that the library knows which version
  * of this struct you were built with: `ae_config c = { AE_CONFIG, .workers = 4 };` */
 typedef struct ae_config {
@@ -39,6 +45,7 @@ typedef struct ae_config {
     void (*on_suspend)(void *context, uint64_t task_id);
     void (*on_resume)(void *context, uint64_t task_id);
     void *context; /* handed to the four above */
+    enum ae_driver driver; /* how the workers wait for I/O */
 } ae_config;
 
 #define AE_CONFIG .size = sizeof(ae_config)

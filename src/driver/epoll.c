@@ -26,8 +26,7 @@ enum { EVENTS_MAX = 256 };
 
 /* ---- create and destroy ---- */
 
-/* The tables of the runtime come and go with its drivers. */
-static struct ae__fds *join_tables(struct ae_runtime *rt, struct ae__driver *driver)
+struct ae__fds *ae__driver_join(struct ae_runtime *rt, struct ae__driver *driver)
 {
     struct ae__fds *fds = ae__runtime_io(rt);
 
@@ -39,6 +38,15 @@ static struct ae__fds *join_tables(struct ae_runtime *rt, struct ae__driver *dri
     }
     fds->drivers++;
     return fds;
+}
+
+void ae__driver_leave(struct ae__driver *driver)
+{
+    if (driver->event >= 0) close(driver->event);
+    if (driver->fds && --driver->fds->drivers == 0) {
+        ae__fds_destroy(driver->fds);
+    }
+    ae__mem_free(driver);
 }
 
 static int open_kernel_side(struct ae__driver *driver)
@@ -57,9 +65,7 @@ static void destroy(struct ae__driver *driver)
 {
     if (!driver) return;
     if (driver->epoll >= 0) close(driver->epoll);
-    if (driver->event >= 0) close(driver->event);
-    if (driver->fds && --driver->fds->drivers == 0) ae__fds_destroy(driver->fds);
-    ae__mem_free(driver);
+    ae__driver_leave(driver);
 }
 
 static int create(struct ae_runtime *rt, unsigned slot, struct ae__driver **out)
@@ -71,7 +77,7 @@ static int create(struct ae_runtime *rt, unsigned slot, struct ae__driver **out)
     driver->event = -1;
     int rc = open_kernel_side(driver);
     if (rc == 0) {
-        driver->fds = join_tables(rt, driver);
+        driver->fds = ae__driver_join(rt, driver);
         if (!driver->fds) rc = -ENOMEM;
     }
     if (rc < 0) {
@@ -139,7 +145,7 @@ static int wait_events(struct ae__driver *driver, struct epoll_event *events, in
     return wait_ms(driver, events, rest_ns);
 }
 
-static int64_t rest_until(int64_t deadline_ns)
+int64_t ae__driver_rest(int64_t deadline_ns)
 {
     if (deadline_ns == 0) return 0;
     if (deadline_ns == AE_FOREVER) return -1;
@@ -152,7 +158,7 @@ static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct a
     struct epoll_event events[EVENTS_MAX];
 
     AE_ASSERT(deadline_ns >= 0);
-    int n = wait_events(driver, events, rest_until(deadline_ns));
+    int n = wait_events(driver, events, ae__driver_rest(deadline_ns));
     ae__driver_count(&driver->polls, 1);
     ae__driver_count(&driver->syscalls, 1);
     if (n <= 0) {
@@ -166,7 +172,7 @@ static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct a
     }
 }
 
-static void wake(struct ae__driver *driver)
+void ae__driver_wake(struct ae__driver *driver)
 {
     uint64_t one = 1;
     int saved = errno; /* may run in a signal handler */
@@ -183,8 +189,9 @@ static void flush(struct ae__driver *driver)
     (void)driver; /* nothing is gathered */
 }
 
-static void stats(const struct ae__driver *driver, struct ae__driver_stats *out)
+void ae__driver_stats(const struct ae__driver *driver, struct ae__driver_stats *out)
 {
+    out->driver = driver->uring ? "uring" : "epoll";
     out->polls = atomic_load_explicit(&driver->polls, memory_order_relaxed);
     out->events = atomic_load_explicit(&driver->events, memory_order_relaxed);
     out->syscalls = atomic_load_explicit(&driver->syscalls, memory_order_relaxed) +
@@ -205,6 +212,6 @@ const struct ae__driver_ops ae__epoll_ops = {
     .fd_close = ae__fd_close,
     .flush = flush,
     .poll = poll_events,
-    .wake = wake,
-    .stats = stats,
+    .wake = ae__driver_wake,
+    .stats = ae__driver_stats,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The epoll driver: its table, and what its files share. */
+/* The epoll driver: its table, and what the files of this folder share. */
 #ifndef AE_DRIVER_EPOLL_H
 #define AE_DRIVER_EPOLL_H
 
@@ -8,11 +8,14 @@
 
 extern const struct ae__driver_ops ae__epoll_ops;
 
+struct ae__uring;
+
 struct ae__driver {
     /* set once */
-    int epoll;
+    int epoll; /* -1: it has a ring */
     int event; /* eventfd of wake */
     struct ae__fds *fds;
+    struct ae__uring *uring; /* NULL: it has an epoll */
 
     /* counters: relaxed, each written by one thread at a time (more may lose a count) */
     _Atomic(uint64_t) polls, events, syscalls;
@@ -37,6 +40,17 @@ static inline void ae__driver_count_syscall(struct ae__driver *driver, struct ae
         atomic_fetch_add_explicit(&fds->other_syscalls, 1, memory_order_relaxed);
     }
 }
+
+/* The tables of the runtime come and go with its drivers: the first one makes them. NULL: memory.
+ * leave: a driver goes, and the tables with the last. */
+struct ae__fds *ae__driver_join(struct ae_runtime *rt, struct ae__driver *driver);
+void ae__driver_leave(struct ae__driver *driver);
+/* Make a waiting or the next waiting poll return. */
+void ae__driver_wake(struct ae__driver *driver);
+/* Counters of either kind. */
+void ae__driver_stats(const struct ae__driver *driver, struct ae__driver_stats *out);
+/* 0: do not wait; < 0: no end; else nanoseconds. */
+int64_t ae__driver_rest(int64_t deadline_ns);
 
 /* epoll_ctl(2). 0 or an errno value (negative). */
 int ae__epoll_add(struct ae__driver *driver, struct ae__fd *fd);

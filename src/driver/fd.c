@@ -26,6 +26,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "driver/epoll.h"
+#include "driver/uring.h"
 #include "sched/sched.h"
 
 /* ---- the slab ---- */
@@ -99,6 +100,7 @@ void ae__fds_destroy(struct ae__fds *fds)
     AE_ASSERT(fds->drivers == 0);
     for (uint32_t i = 0; i < fds->count; i++) {
         struct ae__fd *fd = fd_at(fds, i);
+        if (fd->flights) ae__uring_lose_flights(fd);
         if (fd->number >= 0 && fd->ref) {
             atomic_store_explicit(&fd->ref->fd, NULL, memory_order_release);
         }
@@ -116,6 +118,7 @@ static void reset(struct ae__fd *fd, int number, unsigned flags, struct ae__fd_r
 {
     ae__lock_acquire(&fd->lock);
     AE_ASSERT(fd->number == -1 && fd->uses == 0);
+    AE_ASSERT(!fd->flights);
     fd->number = number;
     fd->flags = (uint8_t)flags;
     fd->closing = fd->registered = fd->ended = false;
@@ -178,7 +181,7 @@ int ae__fd_open(struct ae_runtime *rt, int number, unsigned flags, struct ae__fd
 }
 
 /* F4: no system call uses the number any more. */
-static void close_number(struct ae__fd *fd)
+void ae__fd_close_number(struct ae__fd *fd)
 {
     AE_ASSERT(fd->closing && fd->uses == 0);
     if (!(fd->flags & AE__FD_FOREIGN)) {
@@ -206,9 +209,10 @@ void ae__fd_close(struct ae__fd *fd)
         if (w->actor) ae__wait_wake(w->actor, w->sequence, AE__REASON_CLOSED, &wakes);
         w->actor = NULL;
     }
+    if (fd->flights) ae__uring_recall_all(fd, &wakes);
     bool unused = fd->uses == 0;
     ae__lock_release(&fd->lock);
-    if (unused) close_number(fd);
+    if (unused) ae__fd_close_number(fd);
     ae__ready_all(&wakes);
 }
 
@@ -244,7 +248,7 @@ void ae__fd_use_end(struct ae__fd *fd, int side, uint32_t edges, enum ae__fd_lef
     if (empty && fd->sides[side].edges == edges) fd->sides[side].ready = false;        /* F1 */
     last = --fd->uses == 0 && fd->closing;
     ae__lock_release(&fd->lock);
-    if (last) close_number(fd);
+    if (last) ae__fd_close_number(fd);
 }
 
 /* ---- events ---- */
@@ -327,21 +331,22 @@ static unsigned sides_of(const struct ae__op *op)
     }
 }
 
-static bool still_waits(const struct ae__fd_waiter *w)
+bool ae__fd_still_waits(const struct ae__actor *actor, uint32_t sequence)
 {
-    if (!w->actor) return false;
-    uint64_t word = atomic_load_explicit(&w->actor->wait, memory_order_relaxed);
+    if (!actor) return false;
+    uint64_t word = atomic_load_explicit(&actor->wait, memory_order_relaxed);
     unsigned state = word & 0xff;
-    return word >> 32 == w->sequence && (state == AE__WAIT_ARMED || state == AE__WAIT_PARKED);
+    return word >> 32 == sequence && (state == AE__WAIT_ARMED || state == AE__WAIT_PARKED);
 }
 
 static void store_waiter(struct ae__fd *fd, unsigned sides, const struct ae__fd_waiter *waiter)
 {
     for (int side = 0; side < 2; side++) {
         if (!(sides & 1u << side)) continue;
-        /* misuse: two readers, or two writers, on one descriptor */
-        AE_ASSERT(!still_waits(&fd->sides[side].waiter));
-        fd->sides[side].waiter = *waiter;
+        struct ae__fd_waiter *before = &fd->sides[side].waiter;
+        bool still_waits = ae__fd_still_waits(before->actor, before->sequence);
+        AE_ASSERT(!still_waits); /* misuse: two readers, or two writers, on one descriptor */
+        *before = *waiter;
     }
 }
 

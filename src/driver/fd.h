@@ -28,13 +28,14 @@ struct ae__fd {
     AE_CACHE_ALIGNED struct ae__lock lock;
     uint32_t generation;
     int number;          /* the descriptor; -1 while the object is free */
-    uint16_t uses;       /* system calls under way; the last one closes if `closing` */
+    uint32_t uses;       /* system calls and flights; the last one closes if `closing` */
     uint8_t flags;       /* enum ae__fd_flags */
     bool closing;
     bool registered;     /* with the epoll of `home` */
     bool ended;          /* RDHUP, HUP or ERR was seen: no edge will come after it */
     struct ae__fd_side sides[2];
     struct ae__driver *home;
+    struct ae__flight *flights; /* requests that a ring holds */
     struct ae__fd_ref *ref; /* the owner's; NULL for foreign ones */
     struct ae__fds *fds; /* set once */
     uint32_t index;      /* set once */
@@ -51,6 +52,7 @@ struct ae__fds {
     _Atomic(struct ae__fd *) chunks[AE__FD_CHUNKS];
     struct ae__driver *first_driver; /* of slot 0: for threads that are no workers */
     unsigned drivers;
+    bool rings;          /* set once: the drivers have rings, not epolls */
     _Atomic(uint64_t) other_syscalls; /* made without a driver at hand */
 
     struct ae__lock foreign_lock;
@@ -72,9 +74,15 @@ int ae__fd_use_begin(struct ae__fd *fd, uint32_t generation, int side, uint32_t 
 enum ae__fd_left { AE__FD_LEFT_READY, AE__FD_LEFT_SHORT, AE__FD_LEFT_EMPTY };
 void ae__fd_use_end(struct ae__fd *fd, int side, uint32_t edges, enum ae__fd_left left);
 
+/* The last user of a closing one: close the number, free the object (F4). Not under its lock. */
+void ae__fd_close_number(struct ae__fd *fd);
+
 /* An event that epoll reported; data is the object's name. */
 uint64_t ae__fd_name(const struct ae__fd *fd);
 void ae__fd_event(struct ae__fds *fds, uint64_t name, uint32_t events, struct ae__wakes *wakes);
+
+/* Is that wait of `actor` (may be NULL) still open to claims? */
+bool ae__fd_still_waits(const struct ae__actor *actor, uint32_t sequence);
 
 int ae__fd_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
                uint32_t sequence, uint16_t reason);

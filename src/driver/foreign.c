@@ -8,6 +8,7 @@
 #include "aether/wait.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "driver/choose.h"
 #include "driver/epoll.h"
 #include "sched/sched.h"
 
@@ -109,7 +110,7 @@ int ae__foreign_watch(int number, unsigned events, struct ae__actor *actor, uint
         .generation = ref.generation,
         .poll = { .events = events, .scale = 256 },
     };
-    return ae__fd_arm(ae__driver_self(), &op, actor, sequence, reason);
+    return ae__chosen_ops.arm(ae__driver_self(), &op, actor, sequence, reason);
 }
 
 void ae__foreign_unwatch(int number, struct ae__actor *actor, uint32_t sequence)
@@ -117,5 +118,5 @@ void ae__foreign_unwatch(int number, struct ae__actor *actor, uint32_t sequence)
     struct ae__op op = { .code = AE__OP_POLL, .fd = look_up(number, false), .actor = actor };
 
     (void)sequence; /* the actor waits no more, so its name is enough */
-    if (op.fd) (void)ae__fd_cancel(NULL, &op);
+    if (op.fd) (void)ae__chosen_ops.cancel(NULL, &op);
 }

@@ -2,11 +2,12 @@
 /* The parts that a runtime is made of. The scheduler knows them by this table alone, so that it
  * depends on no layer below its own. */
 #include "blocking/pool.h"
+#include "driver/choose.h"
 #include "driver/epoll.h"
 #include "sched/driver.h"
 
 const struct ae__parts ae__parts = {
-    .driver = &ae__epoll_ops,
+    .driver = &ae__chosen_ops,
     .pool_create = ae__pool_create,
     .pool_stop = ae__pool_stop,
     .pool_destroy = ae__pool_destroy,

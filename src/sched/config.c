@@ -48,9 +48,24 @@ static void fill_workers(ae_config *config)
     if (config->workers == 0) config->workers = ae__os_cpus();
 }
 
+static void fill_driver(ae_config *config)
+{
+    if (config->driver != AE_DRIVER_AUTO) return;
+    if (ae__env_is("AE_DRIVER", "uring")) {
+        config->driver = AE_DRIVER_URING;
+        return;
+    }
+    const char *text = ae__os_env("AE_DRIVER");
+    if (text && *text && strcmp(text, "epoll") != 0 && strcmp(text, "auto") != 0) {
+        ae_log(AE_WARN, "AE_DRIVER=%s is ignored: want auto, epoll or uring", text);
+    }
+    config->driver = AE_DRIVER_EPOLL;
+}
+
 static void fill_defaults(ae_config *config)
 {
     fill_workers(config);
+    fill_driver(config);
     if (config->tasks_max == 0) config->tasks_max = TASKS_MAX_DEFAULT;
     if (config->stack_bytes == 0) config->stack_bytes = STACK_DEFAULT;
     if (config->blocking_threads_max == 0) config->blocking_threads_max = POOL_DEFAULT;
@@ -72,6 +87,7 @@ int ae__config_read(const ae_config *in, ae_config *out)
     if (out->workers > AE__CONFIG_WORKERS_MAX) return -EINVAL;
     if (out->stack_bytes > STACK_MAX) return -EINVAL;
     if (out->blocking_keep_alive_ns < 0) return -EINVAL;
+    if (out->driver > AE_DRIVER_URING) return -EINVAL;
     fill_defaults(out);
     return 0;
 }

@@ -48,6 +48,23 @@ enum ae__op_code {
 
 #define AE__WOULD_BLOCK ((ssize_t)-11) /* -EAGAIN, as tries return it */
 
+/* A request that a driver has handed to the kernel, and that the kernel gives back exactly once:
+ * see driver/uring.c. All zero for readiness drivers, and between requests. */
+struct ae__flight {
+    struct ae__flight *next, **link;           /* among those of its descriptor */
+    struct ae__flight *mail_next, **mail_link; /* in the mailbox of `home` */
+    struct ae__driver *home;
+    struct ae__fd *fd;
+    struct ae__actor *actor;
+    uint32_t sequence;
+    int32_t result;
+    uint16_t reason, scale;
+    uint8_t code;   /* enum ae__op_code */
+    uint8_t state;  /* enum flight_state */
+    uint8_t events; /* enum ae_events: of a poll */
+    bool recalled;
+};
+
 struct ae__op {
     enum ae__op_code code;
     uint32_t generation;
@@ -63,9 +80,11 @@ struct ae__op {
     struct ae__actor *actor; /* who it was armed for: set by arm, used by cancel */
     uint32_t sequence;
     bool begun;              /* connect: the first attempt was made */
+    struct ae__flight flight;
 };
 
 struct ae__driver_stats {
+    const char *driver; /* its name */
     uint64_t polls, events, syscalls;
 };
 

@@ -29,6 +29,7 @@ static void add_worker(ae_metrics *m, struct ae__worker *w)
     m->wakes += read_counter(&c->wakes);
     m->timers_fired += read_counter(&w->wheel.fired);
     ae__parts.driver->stats(w->driver, &io);
+    snprintf(m->driver, sizeof m->driver, "%s", io.driver);
     m->io_polls += io.polls;
     m->io_events += io.events;
     m->io_syscalls += io.syscalls;
@@ -76,7 +77,6 @@ int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
     add_pool(&m, rt);
     add_memory(&m, rt);
     m.tasks_live = ae__tasks_live(rt);
-    snprintf(m.driver, sizeof m.driver, "%s", ae__parts.driver->name);
     m.size = size;
     memcpy(out, &m, size < sizeof m ? size : sizeof m);
     return 0;

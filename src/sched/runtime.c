@@ -85,6 +85,7 @@ static int make_worker(struct ae_runtime *rt, uint32_t index)
     w->rt = rt;
     w->index = index;
     w->tick = 1;
+    w->ring.alone = rt->workers_count == 1 || !rt->steals;
     w->rng = ae__os_random();
     w->thread.actor.kind = AE__ACTOR_THREAD;
     w->thread.actor.node = &w->thread.node;
@@ -113,12 +114,30 @@ static int make_workers(struct ae_runtime *rt)
     return rc;
 }
 
-static int make_drivers(struct ae_runtime *rt)
+static int make_all_drivers(struct ae_runtime *rt)
 {
     int rc = 0;
 
     for (uint32_t i = 0; i < rt->workers_count && rc == 0; i++) {
         rc = ae__parts.driver->create(rt, i, &rt->workers[i]->driver);
+    }
+    return rc;
+}
+
+/* All of one kind: where not all can have rings, none has. */
+static int make_drivers(struct ae_runtime *rt)
+{
+    int rc = make_all_drivers(rt);
+
+    if (rc < 0 && rt->config.driver == AE_DRIVER_URING) {
+        ae_log(AE_WARN, "epoll instead of io_uring: not a ring for each worker (error %d)", -rc);
+        for (uint32_t i = 0; i < rt->workers_count; i++) {
+            ae__parts.driver->destroy(rt->workers[i]->driver);
+            rt->workers[i]->driver = NULL;
+        }
+        rt->io = NULL;
+        rt->config.driver = AE_DRIVER_EPOLL;
+        rc = make_all_drivers(rt);
     }
     if (rc == 0 && ae__parts.io_start) ae__parts.io_start(rt);
     return rc;

@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -150,7 +151,8 @@ static int count_calls(void *arg)
     uint64_t polls = after.io_polls - before.io_polls;
     test_note("%.3f recv and send a round trip, %.3f polls", (double)(calls - polls) / REQUESTS,
               (double)polls / REQUESTS);
-    EXPECT_EQ(calls - polls, 4 * REQUESTS); /* one recv, one send, each side; nothing else */
+    /* one recv, one send, each side; nothing else. With io_uring see test_uring.c. */
+    if (strcmp(after.driver, "epoll") == 0) EXPECT_EQ(calls - polls, 4 * REQUESTS);
     EXPECT_EQ(ae_shutdown(p.a), 0);
     EXPECT_EQ(ae_join(server), 0);
     close_pair(&p);
@@ -300,5 +302,5 @@ TEST(kernels_without_epoll_pwait2_and_openat2_will_do)
 
 TEST(the_driver_has_its_name)
 {
-    EXPECT_STREQ(ae__parts.driver->name, "epoll");
+    EXPECT_STREQ(ae__epoll_ops.name, "epoll");
 }

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The io_uring driver: a ring per worker slot. What it is, and its invariants, are in uring.c. */
+#ifndef AE_DRIVER_URING_H
+#define AE_DRIVER_URING_H
+
+#include "driver/epoll.h"
+#include "driver/ring.h"
+
+extern const struct ae__driver_ops ae__uring_ops;
+
+struct msghdr;
+
+struct ae__uring {
+    struct ae__ring ring;
+
+    /* owner thread */
+    struct msghdr *messages;      /* one per submission entry */
+    struct ae__flight *spare;     /* polls that are not in use, linked through next */
+    uint32_t spare_count;
+    _Atomic(uint64_t) in_air;     /* operations whose memory the kernel has */
+
+    /* counters: relaxed, written by the owner */
+    _Atomic(uint64_t) submitted, recalls, overflows;
+
+    /* any thread */
+    AE_CACHE_ALIGNED struct ae__lock mail_lock; /* after a descriptor's lock */
+    struct ae__flight *mail;      /* to be submitted or recalled by the owner */
+    struct ae__lock files_lock;   /* guards flights that have no descriptor object */
+    _Atomic(bool) has_mail;
+};
+
+/* Can this process use the driver? 0, or an error and why, for people. Makes a ring, sends a
+ * request through it, and takes it down again. */
+int ae__uring_trial(const char **why);
+
+/* uring_op.c */
+ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op);
+int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
+                  uint32_t sequence, uint16_t reason);
+ssize_t ae__uring_cancel(struct ae__driver *driver, struct ae__op *op);
+/* The descriptor is closing; under its lock: have all its flights end soon, claim who polls. */
+void ae__uring_recall_all(struct ae__fd *fd, struct ae__wakes *wakes);
+/* The rings are gone: so are flights, which can be polls only. */
+void ae__uring_lose_flights(struct ae__fd *fd);
+/* Owner: a request came back. */
+void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
+                    struct ae__wakes *wakes);
+/* Owner: do what others asked for. False: some of it must wait for room. */
+bool ae__uring_read_mail(struct ae__driver *driver);
+
+/* Tags of completions that belong to no flight; flights' are their addresses. */
+enum { AE__URING_IGNORED = 0, AE__URING_WAKE = 1, AE__URING_TAGS = 2 };
+
+/* Owner: an entry to fill in; submits to make room if there is none. NULL: the kernel takes no more
+ * right now. */
+struct io_uring_sqe *ae__uring_entry(struct ae__driver *driver, uint32_t *place);
+
+#endif

@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations of the io_uring driver: launched, recalled, landed. U1 to U9 are in uring.c.
+ *
+ * An operation is tried first by a plain system call if that is likely to succeed at once: the data
+ * of a request is there when its task starts, and a response fits the send buffer. What would block
+ * goes to the ring. Connecting and sendfile are always tried by system calls (the kernel would give
+ * them to threads of its own), and the ring only says when to try again. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "aether/wait.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "driver/uring.h"
+#include "sched/sched.h"
+
+enum flight_state {
+    FLIGHT_NONE,
+    FLIGHT_POSTED, /* in the mailbox, to be launched by its home's owner */
+    FLIGHT_AIR,    /* prepared; the kernel has it, or will at the next entry */
+    FLIGHT_LANDED, /* the result is there */
+};
+
+enum {
+    SPARE_MAX = 4096,
+    PENDING_MAX = 32,                /* entries that may gather before they are submitted */
+    LENGTH_MAX = 1 << 30,            /* of one request: lengths are 32 bits in the ring */
+};
+
+/* ---- flights ---- */
+
+static struct ae__op *op_of(struct ae__flight *flight)
+{
+    return AE_CONTAINER_OF(flight, struct ae__op, flight);
+}
+
+static struct ae__lock *lock_of(struct ae__flight *flight)
+{
+    return flight->fd ? &flight->fd->lock : &flight->home->uring->files_lock;
+}
+
+static bool is_poll(const struct ae__flight *flight)
+{
+    return flight->code == AE__OP_POLL;
+}
+
+/* The caller's own ring, if it is one of this descriptor's runtime. */
+static struct ae__driver *my_driver(const struct ae__fd *fd)
+{
+    struct ae__driver *mine = ae__driver_self();
+
+    return mine && mine->fds == fd->fds ? mine : NULL;
+}
+
+/* mine: the caller's own driver, or NULL. */
+static struct ae__flight *take_poll(struct ae__driver *mine)
+{
+    struct ae__flight *flight = mine ? mine->uring->spare : NULL;
+
+    if (!flight) return ae__mem_zalloc(sizeof *flight);
+    mine->uring->spare = flight->next;
+    mine->uring->spare_count--;
+    *flight = (struct ae__flight){ .code = 0 };
+    return flight;
+}
+
+static void put_poll(struct ae__driver *mine, struct ae__flight *flight)
+{
+    if (!mine || mine->uring->spare_count >= SPARE_MAX) {
+        ae__mem_free(flight);
+        return;
+    }
+    flight->next = mine->uring->spare;
+    mine->uring->spare = flight;
+    mine->uring->spare_count++;
+}
+
+/* Under the descriptor's lock, as the next two. U3 */
+static void link_flight(struct ae__flight *flight)
+{
+    struct ae__fd *fd = flight->fd;
+
+    if (!fd) return;
+    flight->next = fd->flights;
+    flight->link = &fd->flights;
+    if (flight->next) flight->next->link = &flight->next;
+    fd->flights = flight;
+    fd->uses++;
+}
+
+/* True: the descriptor is closing, and this was its last user. */
+static bool unlink_flight(struct ae__flight *flight)
+{
+    struct ae__fd *fd = flight->fd;
+
+    if (!fd) return false;
+    *flight->link = flight->next;
+    if (flight->next) flight->next->link = flight->link;
+    AE_ASSERT(fd->uses > 0);
+    return --fd->uses == 0 && fd->closing;
+}
+
+/* ---- the mailbox ---- */
+
+/* U2: the caller wakes the ring afterwards. */
+static void post(struct ae__flight *flight)
+{
+    struct ae__uring *u = flight->home->uring;
+
+    AE_ASSERT(!flight->mail_link);
+    ae__lock_acquire(&u->mail_lock);
+    flight->mail_next = u->mail;
+    flight->mail_link = &u->mail;
+    if (flight->mail_next) flight->mail_next->mail_link = &flight->mail_next;
+    u->mail = flight;
+    /* release pairs with the acquire of the owner's look */
+    atomic_store_explicit(&u->has_mail, true, memory_order_release);
+    ae__lock_release(&u->mail_lock);
+}
+
+/* Under mail_lock. */
+static void take_out(struct ae__flight *flight)
+{
+    *flight->mail_link = flight->mail_next;
+    if (flight->mail_next) flight->mail_next->mail_link = flight->mail_link;
+    flight->mail_link = NULL;
+}
+
+/* U5 */
+static void unpost(struct ae__flight *flight)
+{
+    struct ae__uring *u = flight->home->uring;
+
+    if (AE_LIKELY(!flight->mail_link)) return;
+    ae__lock_acquire(&u->mail_lock);
+    take_out(flight);
+    ae__lock_release(&u->mail_lock);
+}
+
+/* ---- launching ---- */
+
+static void prepare_send(struct ae__driver *home, struct io_uring_sqe *sqe, struct ae__op *op,
+                         uint32_t place)
+{
+    const struct iovec *iov = op->writev.iov;
+
+    sqe->msg_flags = MSG_NOSIGNAL;
+    if (op->writev.count == 1) {
+        sqe->opcode = IORING_OP_SEND;
+        sqe->addr = (uintptr_t)iov->iov_base;
+        sqe->len = (uint32_t)(iov->iov_len < LENGTH_MAX ? iov->iov_len : LENGTH_MAX);
+        return;
+    }
+    struct msghdr *message = &home->uring->messages[place];
+    *message = (struct msghdr){ .msg_iov = (struct iovec *)iov,
+                                .msg_iovlen = (size_t)op->writev.count };
+    sqe->opcode = IORING_OP_SENDMSG;
+    sqe->addr = (uintptr_t)message;
+    sqe->len = 1;
+}
+
+static void prepare_poll(struct io_uring_sqe *sqe, unsigned events)
+{
+    sqe->opcode = IORING_OP_POLL_ADD;
+    if (events & AE_READABLE) sqe->poll32_events |= POLLIN | POLLRDHUP | POLLPRI;
+    if (events & AE_WRITABLE) sqe->poll32_events |= POLLOUT;
+}
+
+/* Known to be empty: the kernel need not look before it waits. */
+static bool known_empty(const struct ae__flight *flight)
+{
+    return !flight->fd->sides[AE__SIDE_READ].ready;
+}
+
+static void prepare_read(struct io_uring_sqe *sqe, struct ae__flight *flight)
+{
+    struct ae__op *op = op_of(flight);
+
+    sqe->opcode = IORING_OP_RECV;
+    sqe->addr = (uintptr_t)op->read.buf;
+    sqe->len = (uint32_t)(op->read.size < LENGTH_MAX ? op->read.size : LENGTH_MAX);
+    if (known_empty(flight)) sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
+}
+
+static void prepare_accept(struct io_uring_sqe *sqe, const struct ae__op *op)
+{
+    sqe->opcode = IORING_OP_ACCEPT;
+    sqe->addr = (uintptr_t)op->accept.addr;
+    sqe->addr2 = (uintptr_t)op->accept.length;
+    sqe->accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+}
+
+static void prepare(struct ae__driver *home, struct io_uring_sqe *sqe, struct ae__flight *flight,
+                    uint32_t place)
+{
+    struct ae__op *op = op_of(flight);
+
+    sqe->fd = flight->fd->number;
+    sqe->user_data = (uintptr_t)flight;
+    switch ((enum ae__op_code)flight->code) {
+    case AE__OP_READ:
+        prepare_read(sqe, flight);
+        break;
+    case AE__OP_WRITEV:
+        prepare_send(home, sqe, op, place);
+        break;
+    case AE__OP_ACCEPT:
+        prepare_accept(sqe, op);
+        break;
+    case AE__OP_CONNECT:
+    case AE__OP_SENDFILE:
+        prepare_poll(sqe, AE_WRITABLE);
+        break;
+    case AE__OP_POLL:
+        prepare_poll(sqe, flight->events);
+        break;
+    }
+}
+
+static void count_air(struct ae__driver *home, const struct ae__flight *flight, int64_t change)
+{
+    uint64_t now = atomic_load_explicit(&home->uring->in_air, memory_order_relaxed);
+
+    if (is_poll(flight)) return;
+    atomic_store_explicit(&home->uring->in_air, now + (uint64_t)change, memory_order_relaxed);
+}
+
+/* Owner, under the lock. False: no room. */
+static bool launch(struct ae__flight *flight)
+{
+    struct ae__driver *home = flight->home;
+    uint32_t place;
+
+    struct io_uring_sqe *sqe = ae__uring_entry(home, &place);
+    if (!sqe) return false;
+    prepare(home, sqe, flight, place);
+    flight->state = FLIGHT_AIR;
+    count_air(home, flight, 1);
+    return true;
+}
+
+/* Owner, under the lock. False: no room. */
+static bool recall_by_ring(struct ae__flight *flight)
+{
+    uint32_t place;
+    struct io_uring_sqe *sqe = ae__uring_entry(flight->home, &place);
+
+    if (!sqe) return false;
+    sqe->opcode = IORING_OP_ASYNC_CANCEL;
+    sqe->addr = (uintptr_t)flight;
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = AE__URING_IGNORED;
+    ae__driver_count(&flight->home->uring->recalls, 1);
+    return true;
+}
+
+/* Under the lock: launch it here, or have its home do it. */
+static void send_off(struct ae__driver *mine, struct ae__flight *flight)
+{
+    link_flight(flight);
+    if (mine == flight->home && launch(flight)) return;
+    flight->state = FLIGHT_POSTED;
+    post(flight);
+    if (mine != flight->home) ae__driver_wake(flight->home);
+}
+
+/* ---- recalling ---- */
+
+/* Under the lock: make it end soon. True: it has, because it had not been launched. */
+static bool recall(struct ae__driver *mine, struct ae__flight *flight)
+{
+    AE_ASSERT(flight->state == FLIGHT_POSTED || flight->state == FLIGHT_AIR);
+    if (flight->state == FLIGHT_POSTED) {
+        unpost(flight);
+        flight->state = FLIGHT_LANDED;
+        flight->result = -ECANCELED;
+        return true;
+    }
+    if (flight->recalled) return false;
+    flight->recalled = true;
+    if (mine == flight->home && recall_by_ring(flight)) return false;
+    post(flight);
+    if (mine != flight->home) ae__driver_wake(flight->home);
+    return false;
+}
+
+/* Owner. A letter says by the state of its flight what is wanted. */
+static bool read_letter(struct ae__flight *flight)
+{
+    if (flight->state == FLIGHT_POSTED) return launch(flight);
+    AE_ASSERT(flight->state == FLIGHT_AIR && flight->recalled);
+    return recall_by_ring(flight);
+}
+
+/* The locks are taken in the order of everybody else: the descriptor's first. A letter that is
+ * taken out by its writer meanwhile is not there any more when both are held. */
+static struct ae__flight *first_letter(struct ae__uring *u, struct ae__lock **lock)
+{
+    ae__lock_acquire(&u->mail_lock);
+    struct ae__flight *flight = u->mail;
+    /* its descriptor's object is type-stable; its own memory stays until mail_lock is released */
+    *lock = flight ? lock_of(flight) : NULL;
+    if (!flight) atomic_store_explicit(&u->has_mail, false, memory_order_relaxed);
+    ae__lock_release(&u->mail_lock);
+    return flight;
+}
+
+static bool still_first(struct ae__uring *u, struct ae__flight *flight, struct ae__lock *lock)
+{
+    ae__lock_acquire(&u->mail_lock);
+    bool still = u->mail == flight && lock_of(flight) == lock;
+    ae__lock_release(&u->mail_lock);
+    return still;
+}
+
+bool ae__uring_read_mail(struct ae__driver *driver)
+{
+    struct ae__uring *u = driver->uring;
+    struct ae__flight *flight;
+    struct ae__lock *lock;
+    bool done = true;
+
+    while (done && (flight = first_letter(u, &lock)) != NULL) {
+        ae__lock_acquire(lock);
+        if (still_first(u, flight, lock)) {
+            done = read_letter(flight);
+            if (done) unpost(flight);
+        }
+        ae__lock_release(lock);
+    }
+    return done;
+}
+
+static bool may_shut_down(const struct ae__fd *fd)
+{
+    if (fd->flags & AE__FD_FOREIGN) return false;
+    for (const struct ae__flight *f = fd->flights; f; f = f->next) {
+        if (f->code == AE__OP_ACCEPT) return false; /* others may listen on it, too */
+    }
+    return true;
+}
+
+void ae__uring_recall_all(struct ae__fd *fd, struct ae__wakes *wakes)
+{
+    struct ae__driver *mine = my_driver(fd);
+
+    /* The other end learns of it at once, and the kernel's own references do not delay it. */
+    if (may_shut_down(fd)) (void)shutdown(fd->number, SHUT_RDWR);
+    for (struct ae__flight *f = fd->flights, *next; f; f = next) {
+        next = f->next;
+        struct ae__actor *actor = f->actor;
+        bool poll = is_poll(f);
+        uint16_t reason = poll ? AE__REASON_CLOSED : f->reason;
+        uint32_t sequence = f->sequence;
+        if (poll) f->actor = NULL;
+        bool ended = recall(mine, f);
+        if (ended) (void)unlink_flight(f);
+        if (ended && poll) put_poll(mine, f);
+        if (actor && (poll || ended)) ae__wait_wake(actor, sequence, reason, wakes);
+    }
+}
+
+void ae__uring_lose_flights(struct ae__fd *fd)
+{
+    struct ae__flight *f = fd->flights;
+
+    fd->flights = NULL;
+    for (struct ae__flight *next; f; f = next) {
+        AE_ASSERT(is_poll(f)); /* U1 */
+        next = f->next;
+        fd->uses--;
+        ae__mem_free(f);
+    }
+    if (fd->closing && fd->uses == 0) ae__fd_close_number(fd);
+}
+
+/* ---- landing ---- */
+
+static unsigned events_of(int result)
+{
+    unsigned events = 0;
+
+    if (result < 0) return AE_READABLE | AE_WRITABLE; /* a try will tell */
+    if (result & (POLLIN | POLLRDHUP | POLLPRI)) events |= AE_READABLE;
+    if (result & POLLOUT) events |= AE_WRITABLE;
+    if (result & (POLLHUP | POLLERR)) events |= AE_READABLE | AE_WRITABLE;
+    return events;
+}
+
+/* What the result says about the next try. Only a hint here: the ring waits in any case. */
+static void note_readiness(struct ae__flight *flight, const struct io_uring_cqe *cqe)
+{
+    struct ae__fd_side *sides = flight->fd->sides;
+    unsigned events = 0;
+
+    switch ((enum ae__op_code)flight->code) {
+    case AE__OP_READ:
+        sides[AE__SIDE_READ].ready = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
+        return;
+    case AE__OP_ACCEPT:
+        events = AE_READABLE;
+        break;
+    case AE__OP_POLL:
+        events = cqe->res == -ECANCELED ? 0 : events_of(cqe->res) & flight->events;
+        break;
+    default:
+        events = AE_WRITABLE;
+    }
+    if (events & AE_READABLE) sides[AE__SIDE_READ].ready = true;
+    if (events & AE_WRITABLE) sides[AE__SIDE_WRITE].ready = true;
+}
+
+static void land_poll(struct ae__driver *driver, struct ae__flight *flight, int result,
+                      struct ae__wakes *wakes)
+{
+    unsigned events = events_of(result) & flight->events;
+    uint16_t reason = (uint16_t)(flight->reason + events * flight->scale);
+
+    if (flight->actor) ae__wait_wake(flight->actor, flight->sequence, reason, wakes);
+    put_poll(driver, flight);
+}
+
+static void land_op(struct ae__driver *driver, struct ae__flight *flight, int result,
+                    struct ae__wakes *wakes)
+{
+    AE_ASSERT(flight->state == FLIGHT_AIR);
+    count_air(driver, flight, -1);
+    flight->result = result;
+    flight->state = FLIGHT_LANDED;
+    /* U3: its memory may be gone after the claim */
+    ae__wait_wake(flight->actor, flight->sequence, flight->reason, wakes);
+}
+
+void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
+                    struct ae__wakes *wakes)
+{
+    struct ae__flight *flight = (struct ae__flight *)(uintptr_t)cqe->user_data;
+    struct ae__lock *lock = lock_of(flight);
+    struct ae__fd *fd = flight->fd;
+
+    AE_ASSERT(flight->home == driver); /* U2 */
+    ae__lock_acquire(lock);
+    unpost(flight); /* U5 */
+    if (fd) note_readiness(flight, cqe);
+    bool last = unlink_flight(flight);
+    if (is_poll(flight)) {
+        land_poll(driver, flight, cqe->res, wakes);
+    } else {
+        land_op(driver, flight, cqe->res, wakes);
+    }
+    ae__lock_release(lock);
+    if (last) ae__fd_close_number(fd);
+}
+
+/* ---- the driver's table ---- */
+
+static bool is_closed(const struct ae__op *op)
+{
+    ae__lock_acquire(&op->fd->lock);
+    bool closed = op->fd->generation != op->generation;
+    ae__lock_release(&op->fd->lock);
+    return closed;
+}
+
+/* The result of a landed operation; AE__WOULD_BLOCK: it had no effect, try again. */
+static ssize_t take_result(struct ae__op *op)
+{
+    ssize_t n = op->flight.result;
+
+    AE_ASSERT(op->flight.state == FLIGHT_LANDED);
+    op->flight.state = FLIGHT_NONE;
+    if (op->code == AE__OP_CONNECT || op->code == AE__OP_SENDFILE) n = AE__WOULD_BLOCK;
+    if (n > 0) return n; /* completion beats closing */
+    if (is_closed(op) && !(op->code == AE__OP_ACCEPT && n == 0)) return -ECANCELED;
+    return n == -EINTR || n == -ECANCELED ? AE__WOULD_BLOCK : n;
+}
+
+ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op)
+{
+    AE_ASSERT(op->flight.state == FLIGHT_NONE || op->flight.state == FLIGHT_LANDED);
+    if (op->flight.state == FLIGHT_LANDED) {
+        ssize_t n = take_result(op);
+        if (n != AE__WOULD_BLOCK) return n;
+    }
+    return ae__epoll_try(driver, op);
+}
+
+/* Descriptors of others: they read and write behind our back, and may have closed it. */
+static int look_at_foreign(struct ae__op *op)
+{
+    ae__lock_acquire(&op->fd->lock);
+    int number = op->fd->generation == op->generation ? op->fd->number : -1;
+    ae__lock_release(&op->fd->lock);
+    if (number < 0) return -ECANCELED;
+    ae__driver_count_syscall(NULL, op->fd->fds);
+    return ae__poll_now(number, op->poll.events);
+}
+
+/* Misuse: two readers, or two writers, on one descriptor. */
+static void expect_alone(const struct ae__flight *flight)
+{
+    for (const struct ae__flight *f = flight->fd->flights; f; f = f->next) {
+        if (f->code != flight->code || f->recalled) continue;
+        if (is_poll(f) && !(f->events & flight->events)) continue;
+        bool still_waits = ae__fd_still_waits(f->actor, f->sequence);
+        AE_ASSERT(!still_waits);
+    }
+}
+
+static struct ae__flight *flight_for(struct ae__driver *mine, struct ae__op *op)
+{
+    struct ae__flight *flight = op->code == AE__OP_POLL ? take_poll(mine) : &op->flight;
+
+    if (!flight) return NULL;
+    flight->code = (uint8_t)op->code;
+    flight->fd = op->fd;
+    flight->recalled = false;
+    flight->mail_link = NULL;
+    flight->home = mine ? mine : op->fd->fds->first_driver;
+    if (op->code == AE__OP_POLL) {
+        flight->events = (uint8_t)op->poll.events;
+        flight->scale = op->poll.scale;
+    }
+    return flight;
+}
+
+int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
+                  uint32_t sequence, uint16_t reason)
+{
+    struct ae__driver *mine = driver && driver->fds == op->fd->fds ? driver : NULL;
+
+    AE_ASSERT(op->fd != NULL && actor != NULL);
+    op->actor = actor;
+    op->sequence = sequence;
+    if (op->code == AE__OP_POLL && op->fd->flags & AE__FD_FOREIGN) {
+        int now = look_at_foreign(op);
+        if (now != 0) return now;
+    }
+    struct ae__flight *flight = flight_for(mine, op);
+    if (!flight) return -ENOMEM;
+    flight->actor = actor;
+    flight->sequence = sequence;
+    flight->reason = reason;
+    ae__lock_acquire(&op->fd->lock);
+    bool closed = op->fd->generation != op->generation;
+    if (!closed) {
+        expect_alone(flight);
+        send_off(mine, flight);
+    }
+    ae__lock_release(&op->fd->lock);
+    if (closed && is_poll(flight)) put_poll(mine, flight);
+    if (closed) return -ECANCELED;
+    if (mine && ae__ring_pending(&mine->uring->ring) >= PENDING_MAX) ae__uring_ops.flush(mine);
+    return 0;
+}
+
+/* A poll: whoever bears the actor's name is left over. Its memory is not the caller's. */
+static ssize_t cancel_poll(struct ae__driver *mine, struct ae__op *op)
+{
+    bool last = false;
+
+    ae__lock_acquire(&op->fd->lock);
+    for (struct ae__flight *f = op->fd->flights, *next; f; f = next) {
+        next = f->next;
+        if (!is_poll(f) || f->actor != op->actor) continue;
+        f->actor = NULL;
+        if (!recall(mine, f)) continue;
+        last = unlink_flight(f);
+        put_poll(mine, f);
+    }
+    ae__lock_release(&op->fd->lock);
+    if (last) ae__fd_close_number(op->fd);
+    return AE__WOULD_BLOCK;
+}
+
+/* U1: ask for it back, and wait until it is. */
+static void bring_back(struct ae__driver *mine, struct ae__op *op)
+{
+    struct ae__flight *flight = &op->flight;
+    struct ae__actor *self = op->actor;
+    bool last = false;
+
+    ae__lock_acquire(&op->fd->lock);
+    if (flight->state == FLIGHT_LANDED) {
+        ae__lock_release(&op->fd->lock);
+        return;
+    }
+    flight->sequence = ae__wait_begin(self, false, (enum ae__wait_kind)self->wait_kind, op->fd);
+    flight->reason = AE__REASON_DONE;
+    bool ended = recall(mine, flight);
+    if (ended) last = unlink_flight(flight);
+    ae__lock_release(&op->fd->lock);
+    if (last) ae__fd_close_number(op->fd);
+    if (ended) {
+        (void)ae__wait_abort(self);
+    } else {
+        (void)ae__wait_park(self);
+    }
+    AE_ASSERT(flight->state == FLIGHT_LANDED);
+}
+
+ssize_t ae__uring_cancel(struct ae__driver *driver, struct ae__op *op)
+{
+    AE_ASSERT(op->fd != NULL && op->actor != NULL);
+    struct ae__driver *mine = my_driver(op->fd);
+
+    (void)driver;
+    if (op->code == AE__OP_POLL) return cancel_poll(mine, op);
+    bring_back(mine, op);
+    ssize_t n = take_result(op);
+    return n == -ECANCELED ? AE__WOULD_BLOCK : n;
+}
