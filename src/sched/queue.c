@@ -57,6 +57,12 @@ void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
     if (announce) ae__wake_one(rt);
 }
 
+bool ae__queue_has_any(struct ae__worker *w)
+{
+    return ae__runq_length(&w->ring) > 0 || ae__inject_hint(&w->pinned) > 0 ||
+           atomic_load_explicit(&w->lifo, memory_order_relaxed);
+}
+
 void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task)
 {
     /* Only the owner fills the slot; thieves empty it. */

@@ -80,11 +80,12 @@ static void ready_local(struct ae__worker *w, struct ae__wakes *batch)
 {
     struct ae__actor *next;
     uint32_t left = batch->count;
+    bool tell = left > 1 || ae__worker_is_busy(w) || ae__queue_has_any(w);
 
     for (struct ae__actor *actor = batch->head; actor; actor = next) {
         next = actor->next;
         /* The worker runs one itself; the last push tells the others if there are more. */
-        ae__queue_push(w, ae__task_of(actor), --left == 0 && batch->count > 1);
+        ae__queue_push(w, ae__task_of(actor), --left == 0 && tell);
     }
 }
 

@@ -45,7 +45,8 @@ static void commit_left(void)
         if (left->actor.pins > 0 || w->rt->migrates) {
             ae__ready(&left->actor);
         } else {
-            ae__queue_push(w, left, false);
+            /* Others were told of a ring that is not empty. */
+            ae__queue_push(w, left, ae__worker_is_busy(w) && ae__runq_length(&w->ring) == 0);
         }
         break;
     case AE__COMMIT_EXIT:

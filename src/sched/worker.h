@@ -29,6 +29,7 @@ void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task);
 /* Wake one more worker if there is a reason to (I2). */
 void ae__wake_one(struct ae_runtime *rt);
 void ae__worker_unpark(struct ae__worker *w);           /* make its park end */
+bool ae__queue_has_any(struct ae__worker *w);           /* also pinned ones */
 
 /* steal.c */
 struct ae__task *ae__steal(struct ae__worker *w);       /* while searching */
@@ -38,6 +39,13 @@ void ae__worker_park(struct ae__worker *w);
 
 /* complete.c */
 void ae__task_finish(struct ae__worker *w, struct ae__task *task); /* after its last switch */
+
+/* Does it run something else before it looks into its ring? Who pushes the only task there then has
+ * to tell the others: nobody else would, as long as that takes. */
+static inline bool ae__worker_is_busy(const struct ae__worker *w)
+{
+    return w->thread.current || w->tick % AE__TICKS == 0; /* the shared queue goes first then */
+}
 
 static inline struct ae__worker *ae__worker_self(void)
 {
