@@ -14,8 +14,8 @@ function avatar(answer) {
 function when(message) {
   const ms = message.role === 'assistant' ? message.finished_ms : message.sent_ms;
   if (!ms) return null;
-  const took = message.role === 'assistant' && message.duration_ms
-    ? `, answered in ${duration(message.duration_ms)}` : '';
+  const spent = message.duration_ms ?? ms - message.sent_ms; // an imported one tells only when
+  const took = message.role === 'assistant' && spent > 0 ? `, answered in ${duration(spent)}` : '';
   return h('time', { datetime: new Date(ms).toISOString(), title: fullDate(ms) + took }, clock(ms));
 }
 
