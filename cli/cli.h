@@ -19,6 +19,7 @@ extern const struct command commands[]; /* ends with a NULL name */
 
 int cmd_serve(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+int cmd_chat(int argc, char **argv); /* in chat/, if the build has it: AE_CHAT */
 int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
@@ -48,6 +49,13 @@ struct serving {
     void *also_arg;
 };
 int cli_run_server(const struct serving *serving);
+
+/* In chat/, if the build has it: the chat as a part of the demo. `chat_watch` runs beside the
+ * server, with the chat; when its scope is cancelled, answers under way end. */
+struct chat;
+int chat_demo(ae_http_server *server, struct chat **out);
+int chat_watch(void *chat);
+void chat_destroy(struct chat *chat);
 
 /* access_log.c: one line per request, written by a thread of its own, so that a slow terminal
  * holds no worker. Lines that find its queue full are dropped and counted. */

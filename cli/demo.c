@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `aether demo`, which `./dev run` starts: one server on this machine with a page that shows, live,
- * what the runtime beneath it does. */
+/* `aether demo`, which `./dev run` starts: one server on this machine with a chat, and a page that
+ * shows, live, what the runtime beneath it does. A build without chat has that page at / too. */
 #include "cli.h"
 #include "demo.h"
 #include "page/page.h"
@@ -19,8 +19,9 @@
 
 static const char HELP[] =
     "Usage: aether demo [OPTION]...\n\n"
-    "Start a server on this machine and print its URL. At / it draws what the runtime does, live;\n"
-    "/plaintext, /json, /hash and /files/ are there to be loaded.\n\n"
+    "Start a server on this machine and print its URL. At / is a chat whose conversations last as\n"
+    "long as it runs; at /-/ it draws what the runtime does, live; /plaintext, /json, /hash and\n"
+    "/files/ are there to be loaded.\n\n"
     "  -l, --listen ADDR   a loopback address, 127.0.0.1:8080 unless given; when the port is\n"
     "                      taken the next free one is used\n"
     "  -w, --workers N     worker threads; as many as there are usable CPUs unless given\n"
@@ -83,11 +84,22 @@ static int no_files(ae_http *h)
     return ae_http_fail(h, 404, "No directory was given: aether demo --files DIR");
 }
 
+#ifdef AE_CHAT
+static int add_chat(struct demo *demo)
+{
+    return chat_demo(demo->server, &demo->chat);
+}
+#else
+static int add_chat(struct demo *demo)
+{
+    return ae_http_route(demo->server, "GET /{$}", page, demo);
+}
+#endif
+
 /* The first error is kept by the server and shows when it listens. */
 static void add_routes(struct demo *demo, ae_http_files *files)
 {
     ae_http_use(demo->server, demo_measure, demo);
-    ae_http_route(demo->server, "GET /{$}", page, demo);
     ae_http_route(demo->server, "GET /-/{$}", page, demo);
     ae_http_route(demo->server, "GET /-/events", demo_events, demo);
     ae_http_route(demo->server, "GET /plaintext", plaintext, demo);
@@ -151,9 +163,21 @@ static int watch(void *arg)
     struct demo *demo = arg;
 
     ae_sem_release(&demo->hashing, ae_runtime_workers(ae_runtime_current()));
+#ifdef AE_CHAT
+    (void)chat_watch(demo->chat);
+#endif
     while (ae_sleep(3600 * AE_SEC) == 0) continue;
     atomic_store(&demo->ending, true);
     return 0;
+}
+
+static void end(struct demo *demo, ae_http_files *files)
+{
+    ae_http_server_destroy(demo->server);
+#ifdef AE_CHAT
+    chat_destroy(demo->chat);
+#endif
+    ae_http_files_close(files);
 }
 
 static int run(struct demo *demo, const struct demo_options *o)
@@ -195,13 +219,9 @@ int cmd_demo(int argc, char **argv)
     demo.started_ns = ae_now();
     ae_sem_init(&demo.hashing, 0);
     int rc = ae_http_server_create(NULL, &demo.server);
-    if (rc == 0) {
-        add_routes(&demo, files);
-        status = run(&demo, &o);
-    } else {
-        status = cli_fail(EXIT_FAILURE, "%s", ae_strerror(rc));
-    }
-    ae_http_server_destroy(demo.server);
-    ae_http_files_close(files);
+    if (rc == 0) rc = add_chat(&demo);
+    if (rc == 0) add_routes(&demo, files);
+    status = rc == 0 ? run(&demo, &o) : cli_fail(EXIT_FAILURE, "%s", ae_strerror(rc));
+    end(&demo, files);
     return status;
 }

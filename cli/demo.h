@@ -9,8 +9,11 @@
 #include <aether/sync.h>
 #include <stdatomic.h>
 
+struct chat;
+
 struct demo {
     ae_http_server *server;
+    struct chat *chat;     /* NULL: this build has none */
     int64_t started_ns;
     atomic_bool ending;    /* the drain has begun: event streams end themselves */
     atomic_uint watchers;  /* event streams open now */

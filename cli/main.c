@@ -10,7 +10,10 @@
 
 const struct command commands[] = {
     { "serve", cmd_serve, "serve a directory over HTTP" },
-    { "demo", cmd_demo, "a server with a live page about itself" },
+#ifdef AE_CHAT
+    { "chat", cmd_chat, "chat with a language model on this machine, in a web page" },
+#endif
+    { "demo", cmd_demo, "a server with a chat, and a live page about itself" },
     { "doctor", cmd_doctor, "what this system offers, and what is lost where it does not" },
     { "version", cmd_version, "print the version" },
     { "help", cmd_help, "this list; `aether help COMMAND` for one of them" },
