@@ -16,6 +16,7 @@
 #include <aether/sync.h>
 #include <aether/chan.h>
 #include <aether/blocking.h>
+#include <aether/par.h>
 #include <aether/metrics.h>
 #include <aether/log.h>
 
