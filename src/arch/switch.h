@@ -11,6 +11,12 @@
  * was saved. Returns when somebody switches back, perhaps on another thread. */
 void ae__arch_switch(void **save_sp, void *to_sp);
 
+/* Save the caller as ae__arch_switch does, and call fn() on the stack that ends at `top` (16-byte
+ * aligned). Comes back when fn returns, or earlier when somebody switches back: then fn must not
+ * return any more, its caller has gone on. A call and its return keep the CPU's return-address
+ * stack in order, which a pair of switches cannot. */
+void ae__arch_call(void **save_sp, void *top, void (*fn)(void));
+
 /* Lay out a fresh stack so that the first switch to it calls entry(), which must not return.
  * `top` is 16-byte aligned. Returns the stack pointer to switch to. */
 void *ae__arch_prepare(void *top, void (*entry)(void));

@@ -56,6 +56,50 @@ ae__arch_switch:
     .cfi_endproc
     .size ae__arch_switch, .-ae__arch_switch
 
+    /* void ae__arch_call(void **save_sp, void *top, void (*fn)(void)): saved as by the switch, so
+     * that one comes back to who called either by fn's return or by a switch. */
+    .globl ae__arch_call
+    .hidden ae__arch_call
+    .type ae__arch_call, %function
+    .p2align 4
+ae__arch_call:
+    .cfi_startproc
+    hint #34                     /* bti c */
+    sub sp, sp, #FRAME
+    .cfi_adjust_cfa_offset FRAME
+    stp x19, x20, [sp, #0]
+    stp x21, x22, [sp, #16]
+    stp x23, x24, [sp, #32]
+    stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]
+    stp x29, x30, [sp, #80]
+    .cfi_rel_offset x19, 0
+    .cfi_rel_offset x29, 80
+    .cfi_rel_offset x30, 88
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    mov x19, sp
+    str x19, [x0]
+    mov x29, #0                  /* end of the frame chain */
+    .cfi_remember_state
+    .cfi_undefined x30
+    mov sp, x1
+    blr x2
+    mov sp, x19
+    .cfi_restore_state
+    ldp x19, x20, [sp, #0]       /* fn kept the others as they were */
+    ldp x29, x30, [sp, #80]
+    add sp, sp, #FRAME
+    .cfi_adjust_cfa_offset -FRAME
+    .cfi_restore x19
+    .cfi_restore x29
+    .cfi_restore x30
+    ret x30
+    .cfi_endproc
+    .size ae__arch_call, .-ae__arch_call
+
     .globl ae__arch_entry
     .hidden ae__arch_entry
     .type ae__arch_entry, %function

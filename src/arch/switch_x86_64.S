@@ -52,6 +52,64 @@ ae__arch_switch:
     .cfi_endproc
     .size ae__arch_switch, .-ae__arch_switch
 
+    /* void ae__arch_call(void **save_sp, void *top, void (*fn)(void)): saved as by the switch, so
+     * that one comes back to who called either by fn's return or by a switch. */
+    .globl ae__arch_call
+    .hidden ae__arch_call
+    .type ae__arch_call, @function
+    .p2align 4
+ae__arch_call:
+    .cfi_startproc
+    endbr64
+    pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbp, 0
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    pushq %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r12, 0
+    pushq %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r13, 0
+    pushq %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r14, 0
+    pushq %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r15, 0
+    movq %rsp, (%rdi)
+    movq %rsp, %rbx
+    xorl %ebp, %ebp            /* end of the frame chain */
+    .cfi_remember_state
+    .cfi_undefined rip
+    movq %rsi, %rsp
+    callq *%rdx
+    movq %rbx, %rsp
+    .cfi_restore_state
+    popq %r15
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r15
+    popq %r14
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r14
+    popq %r13
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r13
+    popq %r12
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r12
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbx
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbp
+    ret
+    .cfi_endproc
+    .size ae__arch_call, .-ae__arch_call
+
     .globl ae__arch_entry
     .hidden ae__arch_entry
     .type ae__arch_entry, @function

@@ -9,7 +9,7 @@
 
 #include "sched/wait.h"
 
-#define AE__INJECT_AHEAD 8 /* chains made by overflow know who comes so much later */
+#define AE__INJECT_AHEAD 32
 
 struct ae__inject {
     AE_CACHE_ALIGNED struct ae__lock lock;

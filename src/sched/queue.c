@@ -2,23 +2,33 @@
 /* The local queues of a worker, and the decision to wake another one.
  *
  * A woken task goes into the LIFO slot: what it needs is in the cache, and who woke it is likely to
- * wait next. The one it displaces goes to the ring's tail. Filling only the LIFO slot wakes
- * nobody. */
+ * wait next. The one it displaces goes to the ring's tail. A new task displaces nobody. Filling only
+ * the LIFO slot wakes nobody. */
 #include "base/assert.h"
 #include "sched/worker.h"
+
+/* What is in the slot, before it is `next`. */
+static struct ae__task *lifo_swap(struct ae__worker *w, struct ae__task *next,
+                                  memory_order order)
+{
+    if (!w->ring.alone) return atomic_exchange_explicit(&w->lifo, next, order);
+    struct ae__task *task = atomic_load_explicit(&w->lifo, memory_order_relaxed);
+    atomic_store_explicit(&w->lifo, next, memory_order_relaxed);
+    return task;
+}
 
 static struct ae__task *lifo_take(struct ae__worker *w)
 {
     if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) return NULL;
     /* acquire pairs with the release of ae__queue_push_lifo: a thief may have been faster */
-    return atomic_exchange_explicit(&w->lifo, NULL, memory_order_acquire);
+    return lifo_swap(w, NULL, memory_order_acquire);
 }
 
 /* With many tasks each is cold when its turn comes: fetch the control block of the one after the
  * next, and the stack of the next. Hints only: it may be stolen meanwhile. */
 static void prefetch_coming(struct ae__worker *w)
 {
-    struct ae__task *next = ae__runq_peek(&w->ring, 1), *later = ae__runq_peek(&w->ring, 4);
+    struct ae__task *next = ae__runq_peek(&w->ring, 1), *later = ae__runq_peek(&w->ring, 8);
 
     if (later) ae__prefetch_task(later);
 #if !AE_TSAN
@@ -46,6 +56,16 @@ struct ae__task *ae__queue_pop(struct ae__worker *w)
     return task ? task : lifo_take(w);
 }
 
+bool ae__queue_take(struct ae__worker *w, struct ae__task *task)
+{
+    struct ae__task *first = atomic_load_explicit(&w->lifo, memory_order_relaxed);
+
+    if (first == task) return lifo_take(w) == task;
+    if (first || !ae__runq_take(&w->ring, task)) return false;
+    prefetch_coming(w);
+    return true;
+}
+
 void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
 {
     struct ae_runtime *rt = w->rt;
@@ -70,8 +90,17 @@ void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task)
         atomic_store_explicit(&w->lifo, task, memory_order_release);
         return;
     }
-    struct ae__task *old = atomic_exchange_explicit(&w->lifo, task, memory_order_acq_rel);
+    struct ae__task *old = lifo_swap(w, task, memory_order_acq_rel);
     if (old) ae__queue_push(w, old, true);
+}
+
+void ae__queue_push_new(struct ae__worker *w, struct ae__task *task)
+{
+    if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) {
+        atomic_store_explicit(&w->lifo, task, memory_order_release);
+    } else {
+        ae__queue_push(w, task, true);
+    }
 }
 
 void ae__worker_unpark(struct ae__worker *w)

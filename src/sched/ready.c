@@ -4,6 +4,7 @@
  *   a thread                               its futex
  *   a pinned task                          the queue of its worker that nobody steals from
  *   a task, woken by a task of its runtime the waker's LIFO slot
+ *   a new task                             the same if it is empty, else the ring of its spawner
  *   a batch (driver, timers, broadcast)    the ring of the worker that fires it
  *   a task, woken from anywhere else       the runtime's shared queue
  *
@@ -12,6 +13,7 @@
 #include "base/assert.h"
 #include "sched/sched.h"
 #include "sched/seam.h"
+#include "sched/spawn.h"
 #include "sched/worker.h"
 
 static void wake_thread(struct ae__thread *thread)
@@ -59,20 +61,28 @@ static void ready_outside(struct ae_runtime *rt, struct ae__wakes *batch)
     atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_release); /* rt may be gone now */
 }
 
-void ae__ready(struct ae__actor *actor)
+static void ready_task(struct ae__task *task, void (*push)(struct ae__worker *, struct ae__task *))
 {
     struct ae__worker *w = ae__worker_self();
     struct ae__wakes one;
 
-    if (!is_free_task(actor)) return;
-    struct ae__task *task = ae__task_of(actor);
     if (AE_LIKELY(w && w->rt == task->rt)) {
-        ae__queue_push_lifo(w, task);
+        push(w, task);
         return;
     }
     ae__wakes_init(&one);
-    ae__wakes_push(&one, actor);
+    ae__wakes_push(&one, &task->actor);
     ready_outside(task->rt, &one);
+}
+
+void ae__ready(struct ae__actor *actor)
+{
+    if (is_free_task(actor)) ready_task(ae__task_of(actor), ae__queue_push_lifo);
+}
+
+void ae__ready_new(struct ae__task *task)
+{
+    if (is_free_task(&task->actor)) ready_task(task, ae__queue_push_new);
 }
 
 /* The batch into the ring, with one decision to wake. */

@@ -84,20 +84,40 @@ bool ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject 
     return false;
 }
 
+/* R2: one task is ours. False: `head` was not the newest, and now is. */
+static bool claim_one(struct ae__runq *q, uint64_t *head)
+{
+    uint32_t steal = steal_of(*head), real = real_of(*head);
+    uint64_t next = steal == real ? pack(real + 1, real + 1) : pack(steal, real + 1);
+
+    if (q->alone) {
+        atomic_store_explicit(&q->head, next, memory_order_relaxed);
+        return true;
+    }
+    return atomic_compare_exchange_weak_explicit(&q->head, head, next, memory_order_acq_rel,
+                                                 memory_order_acquire);
+}
+
 struct ae__task *ae__runq_pop(struct ae__runq *q)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* ours */
     uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-    uint64_t next;
 
     do {
-        uint32_t steal = steal_of(head), real = real_of(head);
-        if (real == tail) return NULL;
-        next = steal == real ? pack(real + 1, real + 1) : pack(steal, real + 1);
-        /* R2 */
-    } while (!atomic_compare_exchange_weak_explicit(&q->head, &head, next, memory_order_acq_rel,
-                                                    memory_order_acquire));
+        if (real_of(head) == tail) return NULL;
+    } while (!claim_one(q, &head));
     return slot_get(q, real_of(head));
+}
+
+bool ae__runq_take(struct ae__runq *q, struct ae__task *task)
+{
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* ours */
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+
+    do {
+        if (real_of(head) == tail || slot_get(q, real_of(head)) != task) return false;
+    } while (!claim_one(q, &head));
+    return true;
 }
 
 /* R1, R4: own half of `from`: its real moves, its steal stays. 0: nothing to have. */

@@ -36,6 +36,7 @@ struct ae__inject;
 struct ae__runq {
     AE_CACHE_ALIGNED _Atomic(uint64_t) head;
     AE_CACHE_ALIGNED _Atomic(uint32_t) tail;
+    bool alone;                /* nobody steals here: taking needs no read-modify-write; set at start */
     _Atomic(struct ae__task *) slots[AE__RUNQ_SIZE];
 };
 
@@ -46,6 +47,9 @@ bool ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject 
 
 /* Owner: take from the head. NULL: empty. */
 struct ae__task *ae__runq_pop(struct ae__runq *q);
+
+/* Owner: take `task` if it is at the head. */
+bool ae__runq_take(struct ae__runq *q, struct ae__task *task);
 
 /* Owner of `into` (which is empty): take half of `from`; one of it is returned, the rest is in
  * `into`. NULL: nothing to have. *taken: how many. */

@@ -5,6 +5,10 @@
  *     comes after it, in commit_left: by then its registers are saved.
  * S2  After every switch the worker is looked up again: the task may continue elsewhere.
  * S3  current is set by who gives the worker away, before the switch.
+ * S4  A join of the very task that would run next runs it as a call: no wait, no wake-up. The caller
+ *     keeps the worker (it is in no queue, and its wait word is idle): whatever way the callee
+ *     leaves, the worker returns to the caller at once, which publishes the callee (S1) and, if it
+ *     has not returned, waits for it like anybody else. Calls nest; w->caller is the innermost one.
  *
  * A leaving task switches directly to the next one of the local queues; everything else (shared
  * queue, driver, stealing, sleeping) is done on the worker's native stack, so that task stacks stay
@@ -78,18 +82,33 @@ static void settle(struct ae__task *task)
     task->fd = NULL;
 }
 
-AE_NORETURN static void task_main(void)
+/* What a task does from its first instruction to its last. */
+static void run(struct ae__task *task)
 {
-    ae__context_arrived();
-    struct ae__task *task = ae__worker_self()->thread.current;
-    commit_left();
     if (task->flags & AE__TASK_SETTLE) settle(task);
     task->status = task->fn(task->arg);
     if (AE_UNLIKELY(task->flags & AE__TASK_LOCALS)) ae__locals_destroy(&task->locals);
     AE_ASSERT(task->actor.node == &task->node); /* a scope or shield is still open */
     AE_ASSERT(task->actor.pins == 0);           /* ae_pin without ae_unpin */
+}
+
+AE_NORETURN static void task_main(void)
+{
+    ae__context_arrived();
+    struct ae__task *task = ae__worker_self()->thread.current;
+    commit_left();
+    run(task);
     ae__slice_leave(task, AE__COMMIT_EXIT);
     __builtin_unreachable();
+}
+
+/* The same of one that is called (S4). If it never left, its caller waits right below. */
+static void task_called(void)
+{
+    struct ae__task *task = ae__worker_self()->thread.current;
+
+    run(task);
+    if (task->flags & AE__TASK_LEFT) ae__slice_leave(task, AE__COMMIT_EXIT);
 }
 
 static void wait_for_stack(struct ae_runtime *rt, struct ae__task *task)
@@ -97,9 +116,8 @@ static void wait_for_stack(struct ae_runtime *rt, struct ae__task *task)
     ae__shortage_wait(rt, task);
 }
 
-bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
+static bool take_stack(struct ae__worker *w, struct ae__task *task)
 {
-    if (AE_LIKELY(task->stack != NULL)) return true;
     struct ae__stack *stack = ae__stack_get(&w->rt->stacks, &w->stacks, task->stack_class);
     if (AE_UNLIKELY(!stack)) {
         wait_for_stack(w->rt, task);
@@ -107,7 +125,14 @@ bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
     }
     task->actor.wait_kind = AE__WAIT_NONE;
     task->stack = stack;
-    task->sp = ae__arch_prepare(ae__stack_top(stack), task_main);
+    return true;
+}
+
+bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
+{
+    if (AE_LIKELY(task->stack != NULL)) return true;
+    if (!take_stack(w, task)) return false;
+    task->sp = ae__arch_prepare(ae__stack_top(task->stack), task_main);
     return true;
 }
 
@@ -142,20 +167,66 @@ void ae__slice_start(struct ae__worker *w, struct ae__task *task)
     commit_left();
 }
 
+static bool must_look_outside(struct ae__worker *w)
+{
+    return AE_UNLIKELY(w->tick % AE__TICKS == 0) || AE_UNLIKELY(ae__inject_hint(&w->pinned) > 0);
+}
+
 /* The next task that can be switched to right here, or NULL: the native context shall look. */
 static struct ae__task *next_here(struct ae__worker *w)
 {
-    if (AE_UNLIKELY(w->tick % AE__TICKS == 0)) return NULL;
-    if (AE_UNLIKELY(ae__inject_hint(&w->pinned) > 0)) return NULL;
+    if (must_look_outside(w)) return NULL;
     struct ae__task *task = ae__queue_pop(w);
     if (!task) return NULL;
     return ae__slice_prepare(w, task) ? task : NULL;
 }
 
+/* Give the worker to a callee until it leaves. True: it returned, and nothing is to be committed. */
+static bool call(struct ae__worker *w, struct ae__task *self, struct ae__task *callee, bool fresh)
+{
+    struct ae__context here = { &self->sp, &self->stack->san };
+
+    give(w, callee);
+    if (!fresh) {
+        ae__context_switch(here, callee->sp, &callee->stack->san, false);
+        return false;
+    }
+    ae__context_call(here, ae__stack_top(callee->stack), task_called);
+    return !(callee->flags & AE__TASK_LEFT);
+}
+
+bool ae__slice_call(struct ae__task *self, struct ae__task *callee)
+{
+    struct ae__worker *w = ae__worker_self();
+    struct ae__task *outer = w->caller;
+    uint32_t budget = w->budget;
+
+    if (must_look_outside(w) || budget < 2 || !ae__queue_take(w, callee)) return false;
+    bool fresh = !callee->stack && !AE_ASAN && !AE_TSAN;
+    if (fresh ? !take_stack(w, callee) : !ae__slice_prepare(w, callee)) return false;
+    if (AE_UNLIKELY(w->rt->config.on_suspend)) call_hook(w, w->rt->config.on_suspend, self);
+    set_state(self, AE__TASK_PARKED); /* for people */
+    w->caller = self;
+    bool returned = call(w, self, callee, fresh);
+    AE_ASSERT(w == ae__worker_self()); /* S4 */
+    w->thread.current = self;
+    w->caller = outer;
+    w->budget = budget - 1;
+    set_state(self, AE__TASK_RUNNING);
+    if (returned) {
+        ae__task_finish(w, callee);
+    } else {
+        commit_left();
+    }
+    if (AE_UNLIKELY(w->rt->config.on_resume)) call_hook(w, w->rt->config.on_resume, self);
+    return true;
+}
+
 void ae__slice_leave(struct ae__task *self, enum ae__commit commit)
 {
     struct ae__worker *w = ae__worker_self();
-    struct ae__task *next = next_here(w);
+    struct ae__task *caller = w->caller;
+    struct ae__task *next = caller ? NULL : next_here(w);
     struct ae__context here = { &self->sp, &self->stack->san };
     bool dying = commit == AE__COMMIT_EXIT;
 
@@ -164,7 +235,11 @@ void ae__slice_leave(struct ae__task *self, enum ae__commit commit)
     w->commit = commit;
     w->commit_task = self;
     if (commit == AE__COMMIT_PARK) set_state(self, AE__TASK_PARKED);
-    if (next) {
+    if (caller) { /* S4 */
+        self->flags |= AE__TASK_LEFT;
+        w->thread.current = caller;
+        ae__context_switch(here, caller->sp, &caller->stack->san, dying);
+    } else if (next) {
         give(w, next);
         ae__context_switch(here, next->sp, &next->stack->san, dying);
     } else {

@@ -18,6 +18,8 @@ struct ae__spawn {
 
 /* NULL: no block is free. */
 struct ae__task *ae__task_make(const struct ae__spawn *spawn);
+/* ready.c: hand a task that was just made to the workers. */
+void ae__ready_new(struct ae__task *task);
 /* Under the lock of the task's parent scope: have a waiter claimed at its end; give up its handle.
  * False: it has ended already, and nothing was done. */
 bool ae__task_watch_locked(struct ae__task *task, struct ae__waiter *waiter);

@@ -52,7 +52,7 @@ static struct ae__task *start(struct ae__spawn *spawn, size_t stack_bytes)
     if (task) {
         /* The block may be gone once it is ready, if nobody holds it: the handle is made first. */
         ae_task *handle = ae__task_handle(task);
-        ae__ready(&task->actor);
+        ae__ready_new(task);
         return (struct ae__task *)handle;
     }
     return NULL;
@@ -146,6 +146,10 @@ static bool wait_done(struct ae__task *task, struct ae__actor *self, bool cancel
     struct ae__waiter waiter;
 
     if (ae__task_is_done(task)) return true;
+    if (self->kind == AE__ACTOR_TASK && ae__slice_call(ae__task_of(self), task) &&
+        ae__task_is_done(task)) {
+        return true;
+    }
     uint32_t sequence = ae__wait_begin(self, cancellable, AE__WAIT_JOIN, task);
     ae__waiter_init(&waiter, self, sequence, AE__REASON_DONE);
     if (!ae__task_watch(task, &waiter)) {

@@ -58,6 +58,7 @@ struct ae__worker {
     /* owner thread only */
     enum ae__commit commit;
     struct ae__task *commit_task;
+    struct ae__task *caller;         /* waits in ae__slice_call for the current task, or NULL */
     uint32_t tick;
     uint32_t lifo_run;
     uint32_t budget;

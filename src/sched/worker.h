@@ -16,6 +16,9 @@ void ae__worker_step(struct ae__worker *w);
 /* slice.c: giving the CPU from one context to the next */
 void ae__slice_start(struct ae__worker *w, struct ae__task *task); /* from the native context */
 void ae__slice_leave(struct ae__task *self, enum ae__commit commit); /* from a task */
+/* Run `callee` right now, in the midst of `self`'s slice, until it suspends or returns. False: it is
+ * not the next one of this worker's queues, or the worker must look outside first. */
+bool ae__slice_call(struct ae__task *self, struct ae__task *callee);
 /* Does the task have a stack, or can it get one? False: it waits for one now. */
 bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task);
 
@@ -24,8 +27,10 @@ void ae__slice_equip(struct ae__task *task, struct ae__stack *stack);
 
 /* queue.c: the local queues */
 struct ae__task *ae__queue_pop(struct ae__worker *w);   /* LIFO slot and ring */
+bool ae__queue_take(struct ae__worker *w, struct ae__task *task); /* if it is the next to pop */
 void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce); /* ring */
-void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task);
+void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task); /* woken */
+void ae__queue_push_new(struct ae__worker *w, struct ae__task *task);  /* never ran */
 /* Wake one more worker if there is a reason to (I2). */
 void ae__wake_one(struct ae_runtime *rt);
 void ae__worker_unpark(struct ae__worker *w);           /* make its park end */

@@ -15,13 +15,14 @@ struct ae__slab {
     char *base;               /* tasks_max blocks of AE__TASK_BYTES; touched as they are used */
     uint32_t capacity;
     _Atomic(uint32_t) used;   /* blocks below were handed out at least once */
-    struct ae__lock lock;     /* guards free */
-    struct ae__actor *free;
+    struct ae__lock lock;     /* guards the two below */
+    uint32_t *free;           /* places of free blocks; room for all. Not links in the blocks: */
+    uint32_t free_count;      /* a free block is cold, and following links waits for each */
 };
 
 /* Of one worker; used by its thread only. */
 struct ae__slab_cache {
-    struct ae__actor *free;
+    uint32_t free[AE__SLAB_CACHE_MAX];
     uint32_t count;
     uint32_t fresh, fresh_end; /* a run of never used blocks */
 };

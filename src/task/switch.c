@@ -4,6 +4,7 @@
 
 #include "arch/switch.h"
 #include "arch/thread.h"
+#include "base/assert.h"
 #include "task/types.h"
 
 AE_NOINLINE AE_SAN_SWITCH void ae__context_switch(struct ae__context from, void *to_sp,
@@ -18,6 +19,17 @@ AE_NOINLINE AE_SAN_SWITCH void ae__context_switch(struct ae__context from, void 
     thread = ae__thread_get(); /* another one, perhaps */
     ae__san_arrive(from.san->fake, thread->left);
     *thread->errno_at = saved_errno;
+}
+
+void ae__context_call(struct ae__context from, void *top, void (*fn)(void))
+{
+    struct ae__thread *thread = ae__thread_get();
+    int saved_errno = *thread->errno_at;
+
+    AE_ASSERT(!AE_ASAN && !AE_TSAN); /* they are told about switches only */
+    *thread->errno_at = 0;
+    ae__arch_call(from.save, top, fn);
+    *thread->errno_at = saved_errno; /* still the same thread */
 }
 
 AE_NOINLINE AE_SAN_SWITCH void ae__context_arrived(void)

@@ -16,7 +16,11 @@ struct ae__context {
  * thread: everything thread-local must be looked up again. dying: `from` never comes back. */
 void ae__context_switch(struct ae__context from, void *to_sp, struct ae__san *to_san, bool dying);
 
-/* First call on a fresh stack. */
+/* Call fn on a fresh stack. Returns on the same thread, when fn returns or somebody switches back
+ * (then fn never returns). Not in builds with ASan or TSan. */
+void ae__context_call(struct ae__context from, void *top, void (*fn)(void));
+
+/* First call on a fresh stack that was switched to. */
 void ae__context_arrived(void);
 
 #endif

@@ -135,6 +135,7 @@ enum ae__task_state {
 enum ae__task_flags {
     AE__TASK_LOCALS = 1,    /* locals were set */
     AE__TASK_SETTLE = 2,    /* was deferred: unlink timer and fd before fn runs */
+    AE__TASK_LEFT = 8,      /* it suspended while somebody waited in ae__slice_call */
     AE__TASK_CANCELLED = 4, /* had been cancelled when it returned; final once DONE */
 };
 
