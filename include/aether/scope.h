@@ -35,7 +35,10 @@ AE_API void ae_scope_deadline(ae_scope *scope, int64_t deadline_ns);
  * Colour: any thread, never suspends. */
 AE_API void ae_scope_cancel(ae_scope *scope, int cause);
 
-/* Wait until all children have returned, without ending the scope. 0 or -ECANCELED. Owner only.
+/* Wait until all children have returned, without ending the scope. By the owner, also from inside
+ * of further scopes and shields: these decide whether the caller is cancelled, so with a scope of
+ * its own around the wait it has a deadline. 0; -ECANCELED: cancelled before the call, or while
+ * children were left. What is spawned meanwhile is waited for as well; handles stay valid.
  * Colour: any thread, may block. */
 AE_API int ae_scope_wait(ae_scope *scope) AE_MUST_CHECK;
 

@@ -70,11 +70,18 @@ only_our_headers() {
         "$(cd "$source_dir/include" && find . -name '*.h' | sort)" ]
 }
 
+man_pages_are_there() { # the page of a header, with its functions; a function's name leads to it
+    local man=$prefix/share/man/man3
+    grep -q '^\.SH NAME' "$man/aether-scope.3" && grep -q 'ae_scope_begin' "$man/aether-scope.3" &&
+        grep -q 'aether-scope\.3' "$man/ae_scope_begin.3"
+}
+
 mkdir -p "$tmp/elsewhere"
 cp "$source_dir/tests/install/hello.c" "$tmp/elsewhere"
 cd "$tmp/elsewhere" || exit 1
 check 'meson install to an empty prefix' install_library
 check 'every public header is installed, and nothing else' only_our_headers
+check 'man pages are installed' man_pages_are_there
 check 'builds by pkg-config, shared' build_shared
 check 'runs, shared' says_hello ./shared
 check 'builds by pkg-config, static' build_static

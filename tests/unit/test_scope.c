@@ -200,6 +200,28 @@ TEST(scope_wait_is_cancellable_and_end_is_not)
     EXPECT_EQ(ae_run(NULL, main_wait, &event), 0);
 }
 
+static int main_wait_inside(void *arg)
+{
+    ae_scope outer, nap;
+
+    ae_scope_begin(&outer);
+    EXPECT_EQ(ae_go(sleeper, arg), 0);
+    ae_scope_begin(&nap);
+    ae_scope_deadline(&nap, ae_now() + AE_MS);
+    int rc = ae_scope_wait(&outer);
+    EXPECT_EQ(rc, -ECANCELED);
+    rc = ae_scope_end(&nap, rc);
+    EXPECT_EQ(rc, -ETIMEDOUT);
+    EXPECT_EQ(ae_scope_live(&outer), 1);
+    ae_scope_cancel(&outer, 0);
+    return ae_scope_end(&outer, 0);
+}
+
+TEST(an_outer_scope_can_be_waited_for_until_a_deadline)
+{
+    EXPECT_EQ(ae_run(NULL, main_wait_inside, NULL), 0);
+}
+
 static int main_wrong_order(void *arg)
 {
     ae_scope first, second;
