@@ -150,6 +150,11 @@ void chat_mount(struct chat *chat, ae_http_server *server)
     mount_page(server);
 }
 
+const char *chat_models_folder(const struct chat *chat)
+{
+    return chat->opts.models ? chat->opts.models : chat->models;
+}
+
 int chat_watch(void *arg)
 {
     struct chat *chat = arg;
@@ -181,11 +186,11 @@ static int make_engine(struct chat *chat)
                                          .models_folder = chat->opts.models };
     int rc = 0;
 
-    if (!chat->opts.models) {
-        rc = chat_data_path("models/", chat->models, sizeof chat->models);
-        config.models_folder = chat->models;
+    if (!chat->opts.models) rc = chat_data_path("models/", chat->models, sizeof chat->models);
+    if (rc < 0) { /* nowhere to keep them, so maybe there are some here */
+        snprintf(chat->models, sizeof chat->models, "models");
     }
-    if (rc < 0) return explain(rc, "cannot make the folder of", "models", ae_strerror(rc));
+    config.models_folder = chat_models_folder(chat);
     rc = chat_engine_create(&config, &chat->engine);
     if (rc == 0) return 0;
     return explain(rc, "cannot start the engine", chat->opts.engine ? chat->opts.engine : "llama",

@@ -37,6 +37,9 @@ void chat_mount(struct chat *chat, ae_http_server *server);
  * Its argument: the chat. */
 int chat_watch(void *chat);
 
+/* Where it looks for models. Colour: any thread. */
+const char *chat_models_folder(const struct chat *chat);
+
 /* All of it for another command: in memory, with the sample conversation. */
 int chat_demo(ae_http_server *server, struct chat **out) AE_MUST_CHECK;
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fetch.h"
 #include "guard.h"
 #include "models.h"
 
@@ -30,6 +31,8 @@ static const char HELP[] =
     "      --models DIR     where NAME.gguf lie; aether/models in your data folder unless given\n"
     "      --store FILE     where conversations are kept; aether/chat.db in your data folder\n"
     "                       unless given; \"memory\" keeps none\n"
+    "      --fetch-default  fetch the default model, SmolLM2-135M-Instruct (Apache-2.0, 98 MB), into\n"
+    "                       that folder unless it is there; goes on where it was cut off\n"
     "      --engine SPEC    llama, or for tests fake[:TOKEN_US[,PROMPT_US]]\n"
     "      --key KEY        want it with each request to an API, \"Authorization: Bearer KEY\";\n"
     "                       16 to 256 letters; or in the environment, AETHER_CHAT_KEY\n"
@@ -50,17 +53,18 @@ struct options {
     struct chat_opts chat;
     const char *address;  /* NULL: the usual one, or the next */
     unsigned workers;
-    bool help;
+    bool help, fetch;
     char store[4096];
 };
 
-enum { OPT_MODELS = 256, OPT_STORE, OPT_ENGINE, OPT_KEY, OPT_HOST };
+enum { OPT_MODELS = 256, OPT_STORE, OPT_ENGINE, OPT_KEY, OPT_HOST, OPT_FETCH };
 
 static const struct option LONG[] = {
     { "listen", required_argument, NULL, 'l' },
     { "model", required_argument, NULL, 'm' },
     { "models", required_argument, NULL, OPT_MODELS },
     { "store", required_argument, NULL, OPT_STORE },
+    { "fetch-default", no_argument, NULL, OPT_FETCH },
     { "engine", required_argument, NULL, OPT_ENGINE },
     { "key", required_argument, NULL, OPT_KEY },
     { "host", required_argument, NULL, OPT_HOST },
@@ -119,6 +123,7 @@ static int take_option(int option, struct options *o)
     case OPT_STORE: o->chat.store = optarg; return 0;
     case OPT_ENGINE: o->chat.engine = optarg; return 0;
     case OPT_KEY: o->chat.key = optarg; return 0;
+    case OPT_FETCH: o->fetch = true; return 0;
     case OPT_HOST: return take_host(optarg, &o->chat);
     case 'w': return take_workers(optarg, o);
     case 'h': o->help = true; return 0;
@@ -265,21 +270,32 @@ static int serve(struct life *life, const struct options *o)
     return fail(EXIT_FAILURE, "%s", ae_strerror(rc));
 }
 
-static int run(const struct options *o)
+static int serve_chat(struct life *life, const struct options *o)
 {
-    struct life life = { 0 };
-    ae_http_opts http = { AE_HTTP_OPTS };
-
-    if (chat_create(&o->chat, &life.chat) < 0) return EXIT_FAILURE;
     int status = EXIT_FAILURE;
-    int rc = ae_http_server_create(&http, &life.server);
+    int rc = ae_http_server_create(NULL, &life->server);
+
     if (rc == 0) {
-        chat_mount(life.chat, life.server);
-        status = serve(&life, o);
+        chat_mount(life->chat, life->server);
+        status = serve(life, o);
     } else {
         fail(status, "%s", ae_strerror(rc));
     }
-    ae_http_server_destroy(life.server);
+    ae_http_server_destroy(life->server);
+    return status;
+}
+
+/* The model comes while the server runs already: it is seen as soon as it is there. */
+static int run(const struct options *o)
+{
+    struct life life = { 0 };
+    int fetch = 0;
+
+    if (chat_create(&o->chat, &life.chat) < 0) return EXIT_FAILURE;
+    if (o->fetch) fetch = chat_fetch_start(chat_models_folder(life.chat));
+    if (fetch < 0) fail(0, "cannot fetch the model: %s", ae_strerror(fetch));
+    int status = serve_chat(&life, o);
+    if (fetch > 0) chat_fetch_stop(fetch);
     chat_destroy(life.chat);
     return status;
 }

@@ -2,7 +2,7 @@
 /* Engines: what answers. One engine serves all models of its folder; a stream is one answer being
  * written. `fake` and `llama` differ in their backend (backend.h); everything here is the same.
  *
- * Models are computed on threads of the engine's own, at idle priority, never on a worker. The
+ * Models are computed on threads of the engine's own, at a lower priority, never on a worker. The
  * running streams take turns a token each, and long prompts are read in chunks between them. */
 #ifndef AETHER_CHAT_ENGINE_H
 #define AETHER_CHAT_ENGINE_H

@@ -3,7 +3,7 @@
  * models are in memory), stream.c (the reader's side), stream_text.c (what may be shown already),
  * sched.c (the compute thread).
  *
- * Who may do what. The compute thread runs at idle priority, so it may be descheduled anywhere and
+ * Who may do what. The compute thread has a lower priority, so it may be descheduled anywhere and
  * for long; a lock it held would then hold up workers. So it takes none, and calls nothing of the
  * runtime: streams come to it by an atomic list and a semaphore, and go from it by atomic words and
  * an eventfd of each stream. Everything that blocks otherwise (files, loading, tokenizing) runs on

@@ -123,17 +123,20 @@ static void model_close(struct chat_backend_model *model)
     free(model);
 }
 
-static void quiet(enum ggml_log_level level, const char *text, void *context)
+/* Errors of loading are worth a line; a computation that was told to stop says it is one. */
+static atomic_int loading;
+
+static void log_error(enum ggml_log_level level, const char *text, void *context)
 {
     (void)context;
-    if (level == GGML_LOG_LEVEL_ERROR) fputs(text, stderr);
+    if (level == GGML_LOG_LEVEL_ERROR && atomic_load(&loading) > 0) fputs(text, stderr);
 }
 
 static int model_open(const char *path, const char *options, unsigned threads,
                       struct chat_backend_model **out)
 {
     (void)options;
-    llama_log_set(quiet, NULL);
+    llama_log_set(log_error, NULL);
     llama_backend_init();
     struct chat_backend_model *model = calloc(1, sizeof(*model));
     if (!model) return -ENOMEM;
@@ -141,7 +144,9 @@ static int model_open(const char *path, const char *options, unsigned threads,
     params.n_gpu_layers = 0;
     model->threads = (int)threads;
     model->prompt_threads = (int)threads;
+    atomic_fetch_add(&loading, 1);
     model->llama = llama_model_load_from_file(path, params);
+    atomic_fetch_sub(&loading, 1);
     int rc = model->llama ? 0 : -ENOEXEC;
     if (rc == 0) {
         model->vocab = llama_model_get_vocab(model->llama);

@@ -22,7 +22,7 @@ class Events:
 
     def __init__(self, to):
         self.connection = to.connect()
-        self.connection.sendall(b"GET /-/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.connection.sendall(b"GET /-/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.lines = self.connection.makefile("rb")
         self.head = b""
         while not self.head.endswith(b"\r\n\r\n"):
@@ -47,17 +47,35 @@ class Events:
 
 @case
 def the_page_is_complete_and_lets_nothing_else_run():
-    for target in ("/", "/-/"):
-        a = ask(server, target)
-        expect(a.status, 200)
-        expect(a.headers["content-type"], "text/html; charset=utf-8")
-        policy = a.headers["content-security-policy"]
-        expect_in("default-src 'none'", policy)
-        expect_in("script-src 'sha256-", policy)
-        expect("unsafe" in policy, False)
-        expect(b"http://" in a.body.replace(b"http://www.w3.org/", b"").replace(
-            b"http://127.0.0.1:8080/plaintext", b""), False, "no address of another host")
-        expect_in(b"</html>", a.body)
+    a = ask(server, "/-/")
+    expect(a.status, 200)
+    expect(a.headers["content-type"], "text/html; charset=utf-8")
+    policy = a.headers["content-security-policy"]
+    expect_in("default-src 'none'", policy)
+    expect_in("script-src 'sha256-", policy)
+    expect("unsafe" in policy, False)
+    expect(b"http://" in a.body.replace(b"http://www.w3.org/", b"").replace(
+        b"http://127.0.0.1:8080/plaintext", b""), False, "no address of another host")
+    expect_in(b"</html>", a.body)
+
+
+@case
+def the_chat_is_at_the_root_with_its_sample():
+    a = ask(server, "/")
+    expect(a.status, 200)
+    expect(a.headers["content-type"], "text/html; charset=utf-8")
+    expect_in("default-src 'none'", a.headers["content-security-policy"])
+    expect_in(b"AetherAI", a.body)
+    listed = json.loads(ask(server, "/api/conversations").body)["conversations"]
+    expect([(c["title"], c["messages"], c["tokens"]) for c in listed],
+           [("Rust async/await deep dive", 24, 8412)])
+
+
+@case
+def other_sites_are_kept_out_of_all_of_it():
+    for target in ("/", "/-/", "/plaintext", "/api/conversations"):
+        expect(ask(server, target, Host="evil.example").status, 400, "two Hosts")
+        expect(ask(server, target, Origin="http://evil.example").status, 403, target)
 
 
 @case
@@ -140,7 +158,7 @@ def latency_is_measured():
 @case
 def a_burst_on_the_pool_leaves_the_workers_free():
     with server.connect() as burst:
-        burst.sendall(b"GET /hash?n=24 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        burst.sendall(b"GET /hash?n=24 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answered = 0
         burst.setblocking(False)
         while True:
@@ -195,7 +213,7 @@ def a_signal_drains_and_ends_with_status_0():
     for sig in (signal.SIGTERM, signal.SIGINT):
         with Server("demo", "-l", "127.0.0.1:0", "-w", "2") as one:
             with one.connect() as hashing:
-                hashing.sendall(b"GET /hash?n=8 HTTP/1.1\r\nHost: x\r\n\r\n")
+                hashing.sendall(b"GET /hash?n=8 HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 time.sleep(0.1)
                 one.process.send_signal(sig)
                 answer = read_all(hashing)

@@ -32,7 +32,7 @@ def number(name):
 @case
 def figures_arrive_and_are_drawn():
     page.look(1280, 800)
-    page.open(f"http://127.0.0.1:{server.port}/")
+    page.open(f"http://127.0.0.1:{server.port}/-/")
     expect(page.wait("document.getElementById('dot')?.className === 'dot on'", 20 * SCALE), True)
     expect(page.wait("parseFloat(document.getElementById('requests').textContent) > 5",
                      20 * SCALE), True, text("requests"))

@@ -5,11 +5,11 @@ import { Composer } from './composer.js';
 import { $, announce, h, icon, say } from './dom.js';
 import { counted, titleOf } from './format.js';
 import { MessageView, showTotals } from './message.js';
-import { clear, modelNotice, notice } from './notices.js';
+import { clear, statusNotice, notice } from './notices.js';
 import { toEnd, watchScrolling } from './scroll.js';
 import { Sidebar } from './sidebar.js';
 
-const STATUS_MS = 1000;    // while a model is being fetched
+const STATUS_MS = 1000;    // while a model or an engine is missing
 const OTHERS_MS = 1000;    // while an answer comes that another page asked for
 const EXAMPLES = ['Explain what a work-stealing scheduler does, in five sentences.',
   'Write a C function that reverses a linked list.',
@@ -279,9 +279,7 @@ async function refreshStatus() {
   $('about').append(h('a', { href: '/assets/licenses.txt' }, 'Licences of what is in this page'));
   $('live').hidden = !status.live;
   if (status.live) $('live').href = status.live;
-  if (modelNotice(status) || !status.models.length) {
-    statusTimer = setTimeout(refreshStatus, STATUS_MS);
-  }
+  if (statusNotice(status)) statusTimer = setTimeout(refreshStatus, STATUS_MS);
 }
 
 /* One dialog, however many requests were refused. */
