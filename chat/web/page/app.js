@@ -5,7 +5,7 @@ import { Composer } from './composer.js';
 import { $, announce, h, icon, say } from './dom.js';
 import { counted, titleOf } from './format.js';
 import { MessageView, showTotals } from './message.js';
-import { clear, statusNotice, notice } from './notices.js';
+import { clear, notice, statusNotice } from './notices.js';
 import { toEnd, watchScrolling } from './scroll.js';
 import { Sidebar } from './sidebar.js';
 
