@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the tests that a build directory knows, and count test cases, not programs.
 
-    tools/suite.py BUILD_DIR [--suite NAME]... [--jobs N] [--timeout-scale N] [PART...]
+    tools/suite.py BUILD_DIR [--suite NAME]... [--except NAME]... [--jobs N] [PART...]
 
 Each test is a program that ends with `N passed, N failed`; one that prints no such line counts as
 one case, by its exit status. Tests that meson calls not parallel run alone, after the others.
@@ -23,7 +23,7 @@ RUNNING = set()
 OUTPUT_LINES_MAX = 150
 
 
-def tests_of(build, suites, parts):
+def tests_of(build, suites, parts, excepted):
     out = subprocess.run(['meson', 'introspect', '--tests', build], check=True,
                          capture_output=True, text=True).stdout
     for test in json.loads(out):
@@ -31,6 +31,8 @@ def tests_of(build, suites, parts):
         if suites and not names & set(suites):
             continue
         if parts and not any(p in test['name'] for p in parts):
+            continue
+        if test['name'].split('/')[-1] in excepted:
             continue
         yield test
 
@@ -92,11 +94,13 @@ def main():
     parser.add_argument('--timeout-scale', type=int, default=1)
     parser.add_argument('--wrapper', default='', help='a command to run each program by')
     parser.add_argument('--verbose', action='store_true')
+    parser.add_argument('--except', action='append', default=[], dest='excepted',
+                        metavar='NAME', help='leave this program out (test_x)')
     parser.add_argument('part', nargs='*')
     args = parser.parse_intermixed_args()
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, end_children)
-    tests = list(tests_of(args.build, args.suite, args.part))
+    tests = list(tests_of(args.build, args.suite, args.part, args.excepted))
     together = [t for t in tests if t['is_parallel']]
     alone = [t for t in tests if not t['is_parallel']]
     wrapper = args.wrapper.split()
