@@ -297,29 +297,28 @@ def ninja(build, progress):
 
 
 def build_llama(home, progress):
-    """Archives and headers of llama.cpp in `home`."""
+    """Archives and headers of llama.cpp in `home`. What a run that was cut off has built stays."""
     need_tools()
-    package = download(ENGINE, progress)
-    work = home / f'work.{os.getpid()}'
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        unpack(package, work / 'source')
-        run(['cmake', '-S', str(work / 'source'), '-B', str(work / 'build'), *CMAKE],
-            'configuring llama.cpp')
-        ninja(work / 'build', progress)
-        for archive in ARCHIVES:
-            shutil.copy2(work / 'build' / archive, home)
-        (home / 'include').mkdir(exist_ok=True)
-        for header in HEADERS:
-            path = work / 'source' / header
-            for file in [path] if path.is_file() else sorted(path.glob('*.h')):
-                shutil.copy2(file, home / 'include')
-        shutil.copy2(work / 'source' / 'LICENSE', home / 'LICENSE.llama.cpp')
-        (home / 'built').write_text(ENGINE['sha256'] + '\n', encoding='utf-8')
-    finally:
+    work = home / 'work'
+    if not (work / 'unpacked').exists():
+        package = download(ENGINE, progress)
         shutil.rmtree(work, ignore_errors=True)
-    package.unlink()
+        unpack(package, work / 'source')
+        (work / 'unpacked').touch()
+        package.unlink()
+    run(['cmake', '-S', str(work / 'source'), '-B', str(work / 'build'), *CMAKE],
+        'configuring llama.cpp')
+    ninja(work / 'build', progress)
+    for archive in ARCHIVES:
+        shutil.copy2(work / 'build' / archive, home)
+    (home / 'include').mkdir(exist_ok=True)
+    for header in HEADERS:
+        path = work / 'source' / header
+        for file in [path] if path.is_file() else sorted(path.glob('*.h')):
+            shutil.copy2(file, home / 'include')
+    shutil.copy2(work / 'source' / 'LICENSE', home / 'LICENSE.llama.cpp')
+    (home / 'built').write_text(ENGINE['sha256'] + '\n', encoding='utf-8')
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def compile_module(target, flags, libraries):
