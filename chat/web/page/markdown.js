@@ -113,8 +113,10 @@ const blocks = (tokens, outline) =>
 
 /* What the last block would be if it ended here: open emphasis and code are closed, and a table
  * whose rule has not come yet is given one, so that nothing flickers between two looks. */
-export function closed(tail) {
+export function closed(source) {
+  const tail = source.replace(/(^|\n) {0,3}`{1,2}$/, '$1'); // a fence to be, or the end of one
   if (/^ {0,3}(?:```|~~~)/m.test(tail)) return tail;
+  if (tail.trim() === '|') return '';
   if (/^\|[^\n]*\|?$/.test(tail.trim())) {
     const cells = tail.trim().replace(/^\||\|$/g, '').split('|').length;
     return `${tail.trimEnd().replace(/\|?$/, '|')}\n|${'---|'.repeat(cells)}`;

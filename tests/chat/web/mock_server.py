@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in for `aether chat`, to work on the page without building anything:
 
-    mock_server.py [--port N] [--token-ms N] [--plain] [--no-model] [--fetching]
+    mock_server.py [--port N] [--token-ms N] [--plain] [--no-model] [--fetching] [--key KEY]
 
 Serves the page from its source folder and the API from memory, standard library only. Answers say
 what was asked, in Markdown; words in the question choose the end: "fail" breaks off.
@@ -124,9 +124,20 @@ class Mock(BaseHTTPRequestHandler):
     def body(self):
         return json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
 
+    def refused(self):
+        """Whether the API wanted its key and did not get it."""
+        key = self.options.key
+        if not key or self.headers.get("Authorization") == "Bearer " + key:
+            return False
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.refuse(401, "This server wants its key.")
+        return True
+
     # ---- routes ----
 
     def do_GET(self):
+        if self.path.startswith("/api/") and self.refused():
+            return
         files, _ = bundle.own(os.path.join(WEB, "page"))
         foreign = {"marked.js": bundle.MISSING} if self.options.plain else {}
         files = {**self.options.foreign, **foreign, **files}
@@ -162,6 +173,8 @@ class Mock(BaseHTTPRequestHandler):
                 "fetch_command": "./dev chat"}
 
     def do_POST(self):
+        if self.refused():
+            return
         body = self.body()
         if self.path == "/api/conversations":
             made = self.store.add(body.get("title", "New conversation"))
@@ -251,6 +264,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--token-ms", type=float, default=20)
+    parser.add_argument("--key")
     for name in ("plain", "no-model", "fetching"):
         parser.add_argument("--" + name, action="store_true")
     Mock.options = parser.parse_args()

@@ -73,7 +73,8 @@ def run(kind, **urls):
 
 def against_mocks():
     servers = {"CHAT_URL": mock(), "CHAT_PLAIN_URL": mock("--plain", "--token-ms", "1"),
-               "CHAT_EMPTY_URL": mock("--no-model"), "CHAT_FETCHING_URL": mock("--fetching")}
+               "CHAT_EMPTY_URL": mock("--no-model"), "CHAT_FETCHING_URL": mock("--fetching"),
+               "CHAT_KEY_URL": mock("--key", "open-sesame-open")}
     try:
         return run("mock", **{name: server.url for name, server in servers.items()})
     finally:

@@ -321,6 +321,52 @@ test('numbers and times are written as the visitor writes them', async ({ chromi
   await page.leave();
 });
 
+// ---- text that grows ----
+
+/* In the page: feed `text` in pieces of `size` to the renderer; tell what was seen on the way. */
+const grow = ([text, size]) => (async () => {
+  const { RichText } = await import('/assets/markdown.js');
+  const marked = await import('/assets/marked.js');
+  const shape = (node) => (node.nodeType === 3 ? node.data : node.localName === 'code'
+    ? `<code>${node.textContent}</code>`
+    : `<${node.localName}>${[...node.childNodes].map(shape).join('')}</${node.localName}>`);
+  const whole = document.createElement('div'), grown = document.createElement('div');
+  new RichText(whole, marked).set(text, true);
+  const rich = new RichText(grown, marked);
+  const raw = [];
+  let first = null, made = 0;
+  for (let end = size; end < text.length; end += size) {
+    rich.set(text.slice(0, end), false);
+    const last = grown.lastElementChild;
+    if (last && !last.matches('.code') && /\*\*|^\||^#|`/.test(last.textContent)) raw.push(last.textContent);
+    if (first && first !== grown.firstElementChild) made++;
+    if (grown.childElementCount > 2) first ??= grown.firstElementChild;
+  }
+  rich.set(text, true);
+  return { same: shape(whole) === shape(grown), raw, made };
+})();
+
+test('a text that came in pieces looks as if it had come whole', async ({ page }) => {
+  for (const { text } of sample.messages.filter((m) => m.role === 'assistant')) {
+    for (const size of [1, 7, 64]) {
+      const { same } = await page.evaluate(grow, [text, size]);
+      assert.ok(same, `pieces of ${size}: ${text.slice(0, 60)}`);
+    }
+  }
+});
+
+test('a block that is complete is not made again', async ({ page }) => {
+  const { made } = await page.evaluate(grow, [shown[5].text, 3]);
+  assert.equal(made, 0);
+});
+
+test('no open mark of bold, code or a table is seen on the way', async ({ page }) => {
+  for (const { text } of shown.filter((m) => m.role === 'assistant')) {
+    const { raw } = await page.evaluate(grow, [text, 1]);
+    assert.deepEqual(raw, []);
+  }
+});
+
 // ---- safety ----
 
 const HOSTILE = ['<img src=x onerror="globalThis.owned = 1"><script>globalThis.owned = 1</script>',
@@ -427,6 +473,12 @@ for (const [name, viewport] of SCREENS) {
       await page.evaluate(() => { location.hash = '#/new'; });
       await page.waitForSelector('.greeting');
       assert.deepEqual(await violations(page), [], 'a new conversation');
+      await askFor(page, 'Be looked at while you answer');
+      await page.waitForSelector('.streaming:not(.empty)');
+      assert.deepEqual(await violations(page), [], 'an answer under way');
+      await page.keyboard.press('Escape');
+      await answered(page);
+      assert.deepEqual(await violations(page), [], 'a stopped answer');
       await page.leave();
     });
   }
@@ -500,6 +552,28 @@ if (MOCK) {
     await askFor(page, 'Anybody there?');
     await page.waitForSelector('.notice.error');
     assert.equal(await page.inputValue('#question'), 'Anybody there?');
+    await page.leave();
+  });
+
+  test('a server with a key asks for it, again if it was wrong, and then no more', async ({ chromium }) => {
+    const page = await openPage(chromium, process.env.CHAT_KEY_URL);
+    await page.goto(process.env.CHAT_KEY_URL);
+    await page.waitForSelector('#ask-key[open]');
+    await page.fill('#key', 'wrong');
+    await page.press('#key', 'Enter');
+    await page.waitForFunction(() => document.getElementById('ask-key').open
+      && /not the right one/.test(document.getElementById('ask-key-what').textContent));
+    assert.deepEqual(await violations(page), [], 'the dialog');
+    await page.fill('#key', 'open-sesame-open');
+    await page.press('#key', 'Enter');
+    await ready(page);
+    await askFor(page, 'Open?');
+    await page.waitForSelector('article.answer');
+    await answered(page);
+    await page.reload();
+    await ready(page);
+    assert.equal(await page.isVisible('#ask-key'), false);
+    assert.equal(await page.locator('article').count(), 2);
     await page.leave();
   });
 
