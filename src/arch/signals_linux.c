@@ -138,13 +138,14 @@ void *ae__os_fault_stack_set(void)
     size_t page = ae__os_page_bytes();
     stack_t old;
 
-    if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE)) return NULL; /* it has one */
+    if (sigaltstack(NULL, &old) < 0 || !(old.ss_flags & SS_DISABLE)) return NULL; /* it has one */
     char *base = ae__os_map(bytes + page);
     if (!base) return NULL;
     ae__os_guard(base, page, true);
     stack_t stack = { .ss_sp = base + page, .ss_size = bytes };
-    sigaltstack(&stack, NULL);
-    return base + page;
+    if (sigaltstack(&stack, NULL) == 0) return base + page;
+    ae__os_unmap(base, bytes + page);
+    return NULL;
 }
 
 void ae__os_fault_stack_drop(void *stack)
