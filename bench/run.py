@@ -142,6 +142,8 @@ def main():
     parser.add_argument("what", choices=["micro", "http"])
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--peers", action="store_true", help="measure the peers too")
+    parser.add_argument("--driver", choices=["epoll", "uring", "both"], default="epoll",
+                        help="of our HTTP server")
     parser.add_argument("--build-dir", default=str(HERE.parent / "build" / "release"))
     parser.add_argument("--bench", action="append", help="only this benchmark (repeatable)")
     parser.add_argument("--subject", action="append", help="only this subject (repeatable)")

@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from subjects import HERE, Missing, note, tool, version
@@ -24,13 +25,19 @@ UNIT = "ns cpu/req"
 ROUNDS, SECONDS = 9, 3
 BODY = b"Hello, World!"
 FLOOR = "floor-epoll"
+FLOORS = {"aether-uring": "floor-uring"} # of the others: FLOOR
 # name: connections, requests in one write
 BENCHES = {
     "http-keepalive-64": (64, 1),
     "http-keepalive-512": (512, 1),
     "http-pipelined-16": (64, 16),
+    # only by name, or with both drivers
+    "http-keepalive-1": (1, 1),
+    "http-keepalive-4000": (4000, 1),
 }
-OURS = ["aether-epoll"]
+MORE = ("http-keepalive-1", "http-keepalive-4000")
+DRIVERS = {"epoll": ["aether-epoll"], "uring": ["floor-uring", "aether-uring"],
+           "both": ["floor-uring", "aether-epoll", "aether-uring"]}
 PEERS = ["hyper", "hyper-current", "go", "nginx", "h2o"]
 
 
@@ -55,7 +62,9 @@ def command(builder, subject, directory, port):
     """The argv of one server."""
     if subject == FLOOR:
         return [builder.own("floor_epoll"), str(port)]
-    if subject == "aether-epoll":
+    if subject == "floor-uring":
+        return [builder.own("floor_uring"), str(port)]
+    if subject in ("aether-epoll", "aether-uring"):
         return [builder.own("http_server"), f"127.0.0.1:{port}"]
     if subject == "hyper":
         return [builder.rust("hyper_http"), "multi", str(port)]
@@ -79,10 +88,15 @@ class Server:
         self.port = free_port()
         argv = command(builder, subject, self.dir.name, self.port)
         env = dict(os.environ, GOMAXPROCS="1", AE_WORKERS="1")
+        if subject.startswith("aether-"):
+            env["AE_DRIVER"] = subject.removeprefix("aether-")
         self.process = subprocess.Popen(
             [tool("taskset"), "-c", SERVER_CPU] + argv, env=env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.expected = self._first_response()
+        if subject.startswith("aether-") and self.calls()["driver"] != env["AE_DRIVER"]:
+            self.stop()
+            raise Missing("the driver is not to be had: see aether doctor")
 
     def _first_response(self):
         for _ in range(100):
@@ -113,6 +127,13 @@ class Server:
             if fields.count(name) != 1:
                 raise Void(f"{self.subject}: no {name.decode()} in {data!r}")
         return len(data)
+
+    def calls(self):
+        """System calls of the driver so far; None for others than ours."""
+        if not self.subject.startswith("aether-"):
+            return None
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/calls", timeout=5) as answer:
+            return json.load(answer)
 
     def pids(self):
         found = [self.process.pid]
@@ -166,12 +187,15 @@ def check(server, seen, connections, depth):
 
 
 def measure(server, connections, depth, seconds):
-    before = server.cpu_ns()
+    calls, before = server.calls(), server.cpu_ns()
     seen = wrk(server, connections, depth, seconds)
     time.sleep(0.05)
     used = server.cpu_ns() - before
     check(server, seen, connections, depth)
-    return used / seen["requests"], seen["requests"] / seconds
+    per = None
+    if calls:
+        per = (server.calls()["syscalls"] - calls["syscalls"]) / seen["requests"]
+    return used / seen["requests"], seen["requests"] / seconds, per
 
 
 def start_all(builder, subjects, missing):
@@ -188,18 +212,22 @@ def rounds(servers, connections, depth, options):
     """Interleaved: each round measures every server once, starting with another one each time."""
     values = {subject: [] for subject in servers}
     rates = {subject: [] for subject in servers}
+    calls = {subject: [] for subject in servers}
     order = list(servers)
     for server in servers.values():
         measure(server, connections, depth, 1)
     for number in range(options.rounds or ROUNDS):
         for subject in order[number % len(order):] + order[:number % len(order)]:
-            ns, rate = measure(servers[subject], connections, depth, options.seconds or SECONDS)
+            ns, rate, per = measure(servers[subject], connections, depth,
+                                    options.seconds or SECONDS)
             values[subject].append(ns)
             rates[subject].append(rate)
+            if per is not None:
+                calls[subject].append(per)
     for server in servers.values():
         if server.response() != server.expected:
             raise Void(f"{server.subject}: the response changed its length")
-    return values, rates
+    return values, rates, calls
 
 
 def floor_line(name, printed):
@@ -207,14 +235,14 @@ def floor_line(name, printed):
         own = json.loads(printed)
     except ValueError:
         return {}
-    note(f"{name} {FLOOR}: {own['syscalls_per_request']} system calls and "
+    note(f"{name}: {own['syscalls_per_request']} system calls and "
          f"{own['user_us_per_request']} us of user time per request")
     return {key: own[key] for key in ("syscalls_per_request", "user_us_per_request")}
 
 
 def rows_of(name, values, rates, missing, extras):
-    floor = values.get(FLOOR)
     for subject, seen in values.items():
+        floor = values.get(FLOORS.get(subject, FLOOR)) if subject != "floor-uring" else None
         row = {"bench": name, "subject": subject, "workers": 1,
                "value": round(statistics.median(seen), 1), "unit": UNIT,
                "req_per_s": round(statistics.median(rates[subject]))}
@@ -236,12 +264,15 @@ def bench(builder, name, subjects, options):
         lengths = {subject: server.expected for subject, server in servers.items()}
         if len(set(lengths.values())) > 1:
             raise Void(f"responses differ in length: {lengths}")
-        values, rates = rounds(servers, connections, depth, options)
+        values, rates, calls = rounds(servers, connections, depth, options)
     finally:
         for subject, server in servers.items():
             printed = server.stop()
-            if subject == FLOOR:
-                extras[subject] = floor_line(name, printed)
+            if subject.startswith("floor-"):
+                extras[subject] = floor_line(f"{name} {subject}", printed)
+    for subject, seen in calls.items():
+        if seen:
+            extras[subject] = {"syscalls_per_request": round(statistics.median(seen), 3)}
     return list(rows_of(name, values, rates, missing, extras))
 
 
@@ -252,13 +283,16 @@ def below_floor(rows):
 
 def run(builder, options, emit):
     """Returns the exit status: 0, or 1 if a benchmark was void twice."""
-    subjects = [FLOOR] + OURS + (PEERS if options.peers else [])
+    ours = DRIVERS[options.driver]
+    subjects = [FLOOR] + ours + (PEERS if options.peers else [])
     if options.subject:
-        subjects = [s for s in subjects if s == FLOOR or s in options.subject]
+        wanted = set(options.subject) | {FLOORS.get(s) for s in options.subject}
+        subjects = [s for s in subjects if s == FLOOR or s in wanted]
     if os.cpu_count() < 2:
         raise Void("two CPUs are needed: one for the server, one for wrk")
     status = 0
-    for name in [b for b in BENCHES if not options.bench or b in options.bench]:
+    names = [b for b in BENCHES if options.driver == "both" or b not in MORE]
+    for name in options.bench or names:
         for attempt in (1, 2):
             rows = bench(builder, name, subjects, options)
             low = below_floor(rows)

@@ -7,7 +7,8 @@
  * as nginx's, which always sends "Server: nginx" and "Connection: keep-alive".
  */
 #include <aether/http.h>
-
+#include <aether/metrics.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 static const char server_name[] = "aether-http-padded-to-29-byte";
@@ -16,6 +17,20 @@ static const char body[] = "Hello, World!";
 static int plaintext(ae_http *h)
 {
     return ae_http_respond(h, 200, "text/plain", body, sizeof(body) - 1);
+}
+
+/* What bench/web.py divides by the requests: GET /-/calls. */
+static int calls(ae_http *h)
+{
+    ae_metrics m = {.size = sizeof(m)};
+    char text[128];
+
+    if (ae_metrics_get(NULL, &m) < 0)
+        return -1;
+    int n = snprintf(text, sizeof(text),
+                     "{\"driver\": \"%s\", \"syscalls\": %" PRIu64 ", \"entries\": %" PRIu64 "}",
+                     m.driver, m.io_syscalls, m.io_polls);
+    return ae_http_respond(h, 200, "application/json", text, (size_t)n);
 }
 
 int main(int argc, char **argv)
@@ -30,5 +45,6 @@ int main(int argc, char **argv)
     if (ae_http_server_create(&opts, &server))
         return 1;
     ae_http_route(server, "GET /plaintext", plaintext, NULL);
+    ae_http_route(server, "GET /-/calls", calls, NULL);
     return ae_http_run(server, argv[1]) ? 1 : 0;
 }

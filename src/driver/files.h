@@ -4,6 +4,7 @@
 #ifndef AE_DRIVER_FILES_H
 #define AE_DRIVER_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,5 +21,12 @@ ssize_t ae__file_sys_readat(int number, void *buf, size_t size, int64_t offset);
 /* Never blocks: cached data only; -EAGAIN if it would wait, or if the system cannot tell. */
 ssize_t ae__file_sys_readat_cached(int number, void *buf, size_t size, int64_t offset);
 void ae__file_sys_close(int number);
+
+/* The same on the ring of the caller's worker, if it has one: tasks, may suspend. -ECANCELED: had
+ * no effect. One attempt: may be short. */
+bool ae__file_on_ring(void);
+ssize_t ae__file_ring_readat(int number, void *buf, size_t size, int64_t offset);
+ssize_t ae__file_ring_writeat(int number, const void *buf, size_t size, int64_t offset);
+int ae__file_ring_sync(int number);
 
 #endif

@@ -38,6 +38,10 @@ ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op);
 int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
                   uint32_t sequence, uint16_t reason);
 ssize_t ae__uring_cancel(struct ae__driver *driver, struct ae__op *op);
+/* A file operation, on the caller's own ring; and its result once it has landed. */
+void ae__uring_arm_file(struct ae__driver *mine, struct ae__op *op, struct ae__actor *actor,
+                        uint32_t sequence);
+ssize_t ae__uring_take(struct ae__op *op);
 /* The descriptor is closing; under its lock: have all its flights end soon, claim who polls. */
 void ae__uring_recall_all(struct ae__fd *fd, struct ae__wakes *wakes);
 /* The rings are gone: so are flights, which can be polls only. */

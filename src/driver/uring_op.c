@@ -193,12 +193,24 @@ static void prepare_accept(struct io_uring_sqe *sqe, const struct ae__op *op)
     sqe->accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 }
 
+static void prepare_file(struct io_uring_sqe *sqe, const struct ae__op *op)
+{
+    if (op->code == AE__OP_FILE_SYNC) {
+        sqe->opcode = IORING_OP_FSYNC;
+    } else {
+        sqe->opcode = op->code == AE__OP_FILE_READ ? IORING_OP_READ : IORING_OP_WRITE;
+        sqe->addr = (uintptr_t)op->file.buf;
+        sqe->len = (uint32_t)(op->file.size < LENGTH_MAX ? op->file.size : LENGTH_MAX);
+        sqe->off = (uint64_t)op->file.offset;
+    }
+}
+
 static void prepare(struct ae__driver *home, struct io_uring_sqe *sqe, struct ae__flight *flight,
                     uint32_t place)
 {
     struct ae__op *op = op_of(flight);
 
-    sqe->fd = flight->fd->number;
+    sqe->fd = flight->fd ? flight->fd->number : op->file.number;
     sqe->user_data = (uintptr_t)flight;
     switch ((enum ae__op_code)flight->code) {
     case AE__OP_READ:
@@ -216,6 +228,11 @@ static void prepare(struct ae__driver *home, struct io_uring_sqe *sqe, struct ae
         break;
     case AE__OP_POLL:
         prepare_poll(sqe, flight->events);
+        break;
+    case AE__OP_FILE_READ:
+    case AE__OP_FILE_WRITE:
+    case AE__OP_FILE_SYNC:
+        prepare_file(sqe, op);
         break;
     }
 }
@@ -466,7 +483,7 @@ static bool is_closed(const struct ae__op *op)
 }
 
 /* The result of a landed operation; AE__WOULD_BLOCK: it had no effect, try again. */
-static ssize_t take_result(struct ae__op *op)
+ssize_t ae__uring_take(struct ae__op *op)
 {
     ssize_t n = op->flight.result;
 
@@ -474,7 +491,7 @@ static ssize_t take_result(struct ae__op *op)
     op->flight.state = FLIGHT_NONE;
     if (op->code == AE__OP_CONNECT || op->code == AE__OP_SENDFILE) n = AE__WOULD_BLOCK;
     if (n > 0) return n; /* completion beats closing */
-    if (is_closed(op) && !(op->code == AE__OP_ACCEPT && n == 0)) return -ECANCELED;
+    if (op->fd && is_closed(op) && !(op->code == AE__OP_ACCEPT && n == 0)) return -ECANCELED;
     return n == -EINTR || n == -ECANCELED ? AE__WOULD_BLOCK : n;
 }
 
@@ -482,7 +499,7 @@ ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op)
 {
     AE_ASSERT(op->flight.state == FLIGHT_NONE || op->flight.state == FLIGHT_LANDED);
     if (op->flight.state == FLIGHT_LANDED) {
-        ssize_t n = take_result(op);
+        ssize_t n = ae__uring_take(op);
         if (n != AE__WOULD_BLOCK) return n;
     }
     return ae__epoll_try(driver, op);
@@ -502,7 +519,9 @@ static int look_at_foreign(struct ae__op *op)
 /* Misuse: two readers, or two writers, on one descriptor. */
 static void expect_alone(const struct ae__flight *flight)
 {
-    for (const struct ae__flight *f = flight->fd->flights; f; f = f->next) {
+    const struct ae__flight *f = flight->fd ? flight->fd->flights : NULL;
+
+    for (; f; f = f->next) {
         if (f->code != flight->code || f->recalled) continue;
         if (is_poll(f) && !(f->events & flight->events)) continue;
         bool still_waits = ae__fd_still_waits(f->actor, f->sequence);
@@ -557,6 +576,22 @@ int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor
     return 0;
 }
 
+void ae__uring_arm_file(struct ae__driver *mine, struct ae__op *op, struct ae__actor *actor,
+                        uint32_t sequence)
+{
+    struct ae__flight *flight = &op->flight;
+
+    AE_ASSERT(mine != NULL && op->fd == NULL);
+    op->actor = actor;
+    *flight = (struct ae__flight){
+        .home = mine, .code = (uint8_t)op->code, .actor = actor,
+        .sequence = sequence, .reason = AE__REASON_DONE,
+    };
+    ae__lock_acquire(lock_of(flight));
+    send_off(mine, flight);
+    ae__lock_release(lock_of(flight));
+}
+
 /* A poll: whoever bears the actor's name is left over. Its memory is not the caller's. */
 static ssize_t cancel_poll(struct ae__driver *mine, struct ae__op *op)
 {
@@ -580,19 +615,20 @@ static ssize_t cancel_poll(struct ae__driver *mine, struct ae__op *op)
 static void bring_back(struct ae__driver *mine, struct ae__op *op)
 {
     struct ae__flight *flight = &op->flight;
+    struct ae__lock *lock = lock_of(flight);
     struct ae__actor *self = op->actor;
     bool last = false;
 
-    ae__lock_acquire(&op->fd->lock);
+    ae__lock_acquire(lock);
     if (flight->state == FLIGHT_LANDED) {
-        ae__lock_release(&op->fd->lock);
+        ae__lock_release(lock);
         return;
     }
     flight->sequence = ae__wait_begin(self, false, (enum ae__wait_kind)self->wait_kind, op->fd);
     flight->reason = AE__REASON_DONE;
     bool ended = recall(mine, flight);
     if (ended) last = unlink_flight(flight);
-    ae__lock_release(&op->fd->lock);
+    ae__lock_release(lock);
     if (last) ae__fd_close_number(op->fd);
     if (ended) {
         (void)ae__wait_abort(self);
@@ -604,12 +640,12 @@ static void bring_back(struct ae__driver *mine, struct ae__op *op)
 
 ssize_t ae__uring_cancel(struct ae__driver *driver, struct ae__op *op)
 {
-    AE_ASSERT(op->fd != NULL && op->actor != NULL);
-    struct ae__driver *mine = my_driver(op->fd);
+    AE_ASSERT(op->actor != NULL);
+    struct ae__driver *mine = op->fd ? my_driver(op->fd) : ae__driver_self();
 
     (void)driver;
     if (op->code == AE__OP_POLL) return cancel_poll(mine, op);
     bring_back(mine, op);
-    ssize_t n = take_result(op);
+    ssize_t n = ae__uring_take(op);
     return n == -ECANCELED ? AE__WOULD_BLOCK : n;
 }

@@ -89,10 +89,12 @@ static int run_read(void *arg)
     return 0;
 }
 
-static ssize_t read_on_pool(int number, void *buf, size_t size, int64_t offset)
+/* On the pool, or by the ring of the worker, if it has one. */
+static ssize_t read_and_wait(int number, void *buf, size_t size, int64_t offset)
 {
     struct read_job job = { .number = number, .buf = buf, .size = size, .offset = offset };
 
+    if (ae__file_on_ring()) return ae__file_ring_readat(number, buf, size, offset);
     int rc = ae_blocking(run_read, &job);
     return rc < 0 ? rc : job.result;
 }
@@ -106,7 +108,7 @@ static ssize_t read_in_task(int number, char *buf, size_t size, int64_t offset)
         size_t want = size - done < CACHED_READ_MAX ? size - done : CACHED_READ_MAX;
         ssize_t n = ae__file_sys_readat_cached(number, buf + done, want, offset + (int64_t)done);
         if (n < 0 && done > 0) break;
-        if (n == -EAGAIN) return read_on_pool(number, buf, size, offset);
+        if (n == -EAGAIN) return read_and_wait(number, buf, size, offset);
         ae__charge();
         if (n < 0) return n;
         done += (size_t)n;

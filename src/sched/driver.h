@@ -44,6 +44,9 @@ enum ae__op_code {
     AE__OP_CONNECT,  /* addr; -EBUSY: a Unix listener's queue is full, which nothing signals */
     AE__OP_POLL,     /* events: waits for readiness; result: the events; never tried, only armed */
     AE__OP_SENDFILE, /* file, offset, size: one attempt, may be short */
+    AE__OP_FILE_READ, /* these three need no registered descriptor, and a ring */
+    AE__OP_FILE_WRITE,
+    AE__OP_FILE_SYNC,
 };
 
 #define AE__WOULD_BLOCK ((ssize_t)-11) /* -EAGAIN, as tries return it */
@@ -76,6 +79,7 @@ struct ae__op {
         struct { const void *addr; uint32_t length; } connect;
         struct { unsigned events; uint16_t scale; } poll;  /* enum ae_events */
         struct { int file; int64_t offset; size_t size; } sendfile;
+        struct { int number; void *buf; size_t size; int64_t offset; } file;
     };
     struct ae__actor *actor; /* who it was armed for: set by arm, used by cancel */
     uint32_t sequence;
