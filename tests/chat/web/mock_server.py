@@ -260,6 +260,11 @@ class Mock(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        pass  # a browser that goes away mid-way is no news
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=8090)
@@ -270,7 +275,7 @@ def main():
     Mock.options = parser.parse_args()
     lock = os.path.join(WEB, "package-lock.json")
     Mock.options.foreign, _ = bundle.foreign(lock, offline=False)
-    server = ThreadingHTTPServer(("127.0.0.1", Mock.options.port), Mock)
+    server = Server(("127.0.0.1", Mock.options.port), Mock)
     print("http://127.0.0.1:%d/" % server.server_port, flush=True)
     server.serve_forever()
 
