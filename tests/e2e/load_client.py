@@ -25,12 +25,12 @@ CONNECTING_MAX = 1024  # at a time, so that the accept queue keeps room for othe
 REOPEN_PER_S = 1000
 PIPELINE = 16
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
-REQUEST = b"GET /plaintext HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BEGINNINGS = [b"", b"G", b"GET / HTTP/1.1\r\n",
-              b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"a" * 300]
-LONG_BEGINNING = BEGINNINGS[2] + b"Host: x\r\n" + (b"X-Long: " + b"a" * 1490 + b"\r\n") * 20
-SLOW_HEAD = b"GET /plaintext HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"a" * 10000
-LARGE = b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n"
+              b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"a" * 300]
+LONG_BEGINNING = BEGINNINGS[2] + b"Host: localhost\r\n" + (b"X-Long: " + b"a" * 1490 + b"\r\n") * 20
+SLOW_HEAD = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"a" * 10000
+LARGE = b"GET /files/large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Client:

@@ -4,7 +4,7 @@
  *     old_kernel PROGRAM [ARGUMENT...]    what is newer fails as it would there
  *     old_kernel --check                  that it does; prints `N passed, N failed`
  *
- * By a seccomp filter, which sees numbers and plain arguments only: every system call that 5.10 does
+ * By a seccomp filter, which sees numbers and plain arguments only: each system call that 5.10 does
  * not have gives ENOSYS, advice of madvise and flags of preadv2 and pwritev2 that it does not know
  * give EINVAL and EOPNOTSUPP. io_uring gives ENOSYS as well: its driver needs 6.1, and set-up flags
  * and opcodes lie in memory, where no filter sees them. */
