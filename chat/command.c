@@ -31,7 +31,7 @@ static const char HELP[] =
     "      --models DIR     where NAME.gguf lie; aether/models in your data folder unless given\n"
     "      --store FILE     where conversations are kept; aether/chat.db in your data folder\n"
     "                       unless given; \"memory\" keeps none\n"
-    "      --fetch-default  fetch the default model, SmolLM2-135M-Instruct (Apache-2.0, 98 MB), into\n"
+    "      --fetch-default  fetch SmolLM2-135M-Instruct (Apache-2.0, 98 MB), the default, to\n"
     "                       that folder unless it is there; goes on where it was cut off\n"
     "      --engine SPEC    llama, or for tests fake[:TOKEN_US[,PROMPT_US]]\n"
     "      --key KEY        want it with each request to an API, \"Authorization: Bearer KEY\";\n"
