@@ -4,6 +4,7 @@
 
 #include "arch/thread.h"
 #include "base/assert.h"
+#include "sched/shortage.h"
 
 #define WEAK __attribute__((weak))
 
@@ -110,6 +111,36 @@ WEAK void ae__lock_slow(struct ae__lock *lock)
     do {
         model_block(lock_free, lock, "lock");
     } while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) != 0);
+}
+
+/* No start lacks a stack here. */
+WEAK bool ae__shortage_any(struct ae_runtime *rt)
+{
+    (void)rt;
+    return false;
+}
+
+WEAK bool ae__shortage_holds(const struct ae__worker *w)
+{
+    (void)w;
+    return false;
+}
+
+WEAK int64_t ae__shortage_sleep(int64_t deadline_ns)
+{
+    return deadline_ns;
+}
+
+WEAK void ae__shortage_serve(struct ae__worker *w)
+{
+    (void)w;
+    model_fail("nobody waits for a stack");
+}
+
+WEAK void ae__shortage_look(struct ae__worker *w)
+{
+    (void)w;
+    model_fail("nobody waits for a stack");
 }
 
 WEAK void ae__assert_failed(const char *condition, const char *file, int line)

@@ -80,6 +80,12 @@ void model__changed(void);
 /* The running thread read a value that is not the latest one. */
 void model__read_stale(void);
 
+/* The stacks of all threads, and whether an address in them lies below what its thread uses now: a
+ * frame that has returned. */
+extern uintptr_t model__stacks;
+extern size_t model__stacks_bytes;
+bool model__is_dead_stack(uintptr_t address);
+
 /* Leave the execution for good: back into the explorer. */
 _Noreturn void model__abandon(void);
 

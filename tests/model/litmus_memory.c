@@ -502,6 +502,43 @@ static void dead_setup(void)
 MODEL_FAILS(use_after_free, "an ordered touch of dead memory", dead_setup, NULL, "use after free",
             1, 1)
 
+/* A frame that has returned: another thread was given its address. */
+static _Atomic(uintptr_t) lent;
+
+static __attribute__((noinline)) void lend(void)
+{
+    volatile int frame = 0;
+
+    atomic_store_explicit(&lent, (uintptr_t)&frame, memory_order_release);
+    model_yield();
+    frame = frame + 1;
+}
+
+static void lender(void *arg)
+{
+    (void)arg;
+    lend();
+    model_yield();
+}
+
+static void borrower(void *arg)
+{
+    uintptr_t at = atomic_load_explicit(&lent, memory_order_acquire);
+
+    if (at && arg) seen[1] = *(volatile int *)at;
+}
+
+static void frame_setup(void)
+{
+    reset();
+    atomic_init(&lent, 0);
+    model_thread(lender, NULL);
+    model_thread(borrower, &lent);
+}
+
+MODEL_FAILS(use_after_return, "a frame is read that has returned", frame_setup, NULL, "return", 1,
+            0)
+
 /* ---- the bounds ---- */
 
 /* Both must be interrupted once for the last line to be reached: two preemptions. */

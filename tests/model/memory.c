@@ -282,6 +282,9 @@ static inline void touch(struct model__at at, bool write, bool atomic)
 {
     uintptr_t address = (uintptr_t)at.address, end = address + at.size;
 
+    if (address - model__stacks < model__stacks_bytes && model__is_dead_stack(address))
+        model_fail("use after return: thread %d, %s of a frame that is gone", model__self,
+                   kind(write, atomic));
     while (address < end) {
         uintptr_t key = address & ~(uintptr_t)(CELL_BYTES - 1);
         unsigned first = (unsigned)(address - key);

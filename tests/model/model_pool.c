@@ -354,9 +354,14 @@ MODEL(pool_keep_alive, "a job comes as the thread's keep-alive ends", keep_alive
 
 static void submit_three(void *arg)
 {
+    struct ae__pool_stats stats;
+
     (void)arg;
-    for (intptr_t i = 0; i < 3; i++)
+    for (intptr_t i = 0; i < 3; i++) {
         submit((void *)i);
+        ae__pool_stats(pool, &stats);
+        model_assert(stats.queued <= 1);
+    }
 }
 
 static void full_setup(void)

@@ -109,6 +109,7 @@ void ae__slice_start(struct ae__worker *w, struct ae__task *task)
 
     model_assert(i >= 0 && i < TASKS);
     model_assert(task->status == i + 1); /* plain: a race if no queue orders it */
+    if (task->actor.pins > 0) model_assert(w->index == task->actor.last_worker);
     runs[i]++;
     w->tick++;
     ae__count(&w->counters.slices, 1);
@@ -315,7 +316,7 @@ static void hog_setup(void)
     model_thread(outside_one, (void *)0);
 }
 
-MODEL(hog, "a busy worker's queue is stolen, its thief is woken", hog_setup, check, 1, 0)
+MODEL(hog, "a busy worker's queue is stolen, its thief is woken", hog_setup, check, 2, 1)
 
 /* ---- pinned ---- */
 

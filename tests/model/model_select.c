@@ -168,10 +168,19 @@ static void reset(void)
     model_name(&fd_lock, "fd.lock");
 }
 
+static bool is_watched(void)
+{
+    ae__lock_acquire(&fd_lock);
+    bool watched = fd_actor != NULL;
+    ae__lock_release(&fd_lock);
+    return watched;
+}
+
 static void selecter(void *arg)
 {
     results[1] = ae_select_ordered(cases, (size_t)(intptr_t)arg);
     results[0] = results[1] >= 0 ? cases[results[1]].rc : 0;
+    model_assert(!is_watched());
     model_free(cases, sizeof cases); /* its frame */
 }
 

@@ -217,6 +217,7 @@ static void all_free(void)
     while ((task = ae__slab_get(&rt.slab, NULL))) {
         model_assert(task->index < BLOCKS && !(met >> task->index & 1));
         met |= 1u << task->index;
+        model_assert(task->node.cancelled == 0); /* or the next one is born cancelled */
     }
     model_assert(met == (1u << BLOCKS) - 1);
 }
@@ -404,6 +405,48 @@ static void scope_cancel_check(void)
 
 MODEL(scope_cancel, "a child cancels the scope that is waited in", scope_cancel_setup,
       scope_cancel_check, 3, 1)
+
+/* ---- who sees a cancel sees what the canceller wrote before ---- */
+
+static int told;
+
+static void tell_and_cancel(void *arg)
+{
+    (void)arg;
+    await_spawn();
+    told = 7;
+    ae_scope_cancel(&frame, -EPIPE);
+    atomic_store_explicit(&spawned, 2, memory_order_relaxed);
+}
+
+static bool has_cancelled(void *arg)
+{
+    (void)arg;
+    return atomic_load_explicit(&spawned, memory_order_relaxed) == 2;
+}
+
+static void look_and_wait(void *arg)
+{
+    (void)arg;
+    ae_scope_begin(&frame);
+    model_publish(0);
+    atomic_store_explicit(&spawned, 1, memory_order_relaxed);
+    for (int i = 0; i < 3; i++)
+        if (ae_cancelled()) model_assert(told == 7); /* plain */
+    model_block(has_cancelled, NULL, "the canceller"); /* it may use the scope so long */
+    model_assert(ae_scope_end(&frame, -ECANCELED) == -EPIPE);
+}
+
+static void tell_setup(void)
+{
+    reset();
+    told = 0;
+    model_name(&told, "told");
+    model_thread(look_and_wait, NULL);
+    model_thread(tell_and_cancel, NULL);
+}
+
+MODEL(cancel_tells, "who sees a cancel sees what was written before it", tell_setup, all_free, 5, 2)
 
 /* ---- a deferred start: the cancel of its scope must not be lost (W4) ---- */
 

@@ -70,6 +70,11 @@ static void sleeper(void *arg)
     sleep_ms((int)(intptr_t)arg, 1 + (intptr_t)arg, true);
 }
 
+static void sleeper_like(void *arg)
+{
+    sleep_ms((int)(intptr_t)arg, 1, true); /* one slot for all */
+}
+
 static void advance_once(void)
 {
     struct ae__wakes wakes;
@@ -147,8 +152,8 @@ static void last_advancer(void *arg)
 static void both_setup(void)
 {
     reset();
-    model_thread(sleeper, (void *)0);
-    model_thread(sleeper, (void *)1);
+    model_thread(sleeper_like, (void *)0);
+    model_thread(sleeper_like, (void *)1);
     model_thread(last_advancer, NULL);
 }
 

@@ -12,6 +12,7 @@ struct options {
     bool exact;
     bool list;
     bool expect_failure;
+    bool any; /* expect_failure: of any model, the first will do */
 };
 
 static model *first, **last = &first;
@@ -34,7 +35,8 @@ static void usage(void)
          "  --seed N           for --random\n"
          "  --max N            executions per model at most\n"
          "  --seconds N        per model at most (default 60)\n"
-         "  --expect-fail      succeed if every selected model fails (for mutants)");
+         "  --expect-fail      succeed if every selected model fails (for mutants)\n"
+         "  --expect-any       succeed as soon as one of them fails");
 }
 
 static bool take_number(const char *name, const char *option, const char *value, double *out)
@@ -82,6 +84,8 @@ static void parse(int argc, char **argv, struct options *o)
             o->list = true;
         else if (strcmp(argv[i], "--expect-fail") == 0)
             o->expect_failure = true;
+        else if (strcmp(argv[i], "--expect-any") == 0)
+            o->expect_failure = o->any = true;
         else if (argv[i][0] != '-')
             o->only = argv[i];
         else {
@@ -170,8 +174,10 @@ int main(int argc, char **argv)
             passed++;
         else
             failed++;
+        if (o.any && passed > 0) break;
     }
     if (o.list) return 0;
+    if (o.any && passed > 0) failed = 0;
     printf("%u passed, %u failed\n", passed, failed);
     return failed > 0 || passed == 0;
 }

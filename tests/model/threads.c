@@ -17,6 +17,7 @@
 enum {
     STACK_BYTES = 256 * 1024,
     GUARD_BYTES = 64 * 1024,
+    SLOT_BYTES = GUARD_BYTES + STACK_BYTES,
     STEPS_MAX = 20000, /* visible operations in one execution */
 };
 
@@ -28,6 +29,7 @@ enum state {
 };
 
 struct thread {
+    uintptr_t live; /* the lowest live address of its stack while others run */
     jmp_buf context;
     jmp_buf base; /* the frame in fiber_main that starts functions */
     bool has_fiber;
@@ -58,6 +60,8 @@ struct thread {
 bool model__running;
 int model__self;
 uint64_t model__steps;
+uintptr_t model__stacks;
+size_t model__stacks_bytes;
 
 static struct thread threads[MODEL_THREADS_MAX];
 static int threads_used = 1;
@@ -86,16 +90,36 @@ static void fiber_main(void)
     abort(); /* a finished thread is never chosen */
 }
 
+static void map_stacks(void)
+{
+    const size_t bytes = (size_t)MODEL_THREADS_MAX * SLOT_BYTES;
+    char *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    for (size_t i = 0; i < MODEL_THREADS_MAX && base != MAP_FAILED; i++)
+        mprotect(base + i * SLOT_BYTES, GUARD_BYTES, PROT_NONE);
+    if (base == MAP_FAILED) {
+        perror("model: stacks");
+        exit(2);
+    }
+    model__stacks = (uintptr_t)base;
+    model__stacks_bytes = bytes;
+}
+
+bool model__is_dead_stack(uintptr_t address)
+{
+    size_t i = (address - model__stacks) / SLOT_BYTES;
+
+    return (int)i != model__self && address < threads[i].live;
+}
+
 static void make_fiber(struct thread *t)
 {
     static ucontext_t here, there;
-    char *stack = mmap(NULL, STACK_BYTES + GUARD_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *stack;
 
-    if (stack == MAP_FAILED || mprotect(stack, GUARD_BYTES, PROT_NONE) != 0) {
-        perror("model: stack");
-        exit(2);
-    }
+    if (!model__stacks) map_stacks();
+    stack = (char *)model__stacks + (size_t)(t - threads) * SLOT_BYTES;
     t->has_fiber = true;
     getcontext(&there);
     there.uc_stack.ss_sp = stack + GUARD_BYTES;
@@ -140,6 +164,8 @@ static void hop(int to)
         self()->fresh = true;
         return;
     }
+    self()->live = self()->state == STATE_DONE ? UINTPTR_MAX
+                                               : (uintptr_t)__builtin_frame_address(0);
     if (_setjmp(self()->context) == 0) enter(to);
 }
 
@@ -300,6 +326,7 @@ static int add_thread(void (*fn)(void *arg), void *arg, bool daemon)
     t->stale = false;
     t->spun = false;
     t->ran = t->waits_for = 0;
+    t->live = UINTPTR_MAX;
     t->futex = NULL;
     model__memory_start(threads_used);
     return threads_used++;
