@@ -111,8 +111,8 @@ static struct help call_help(struct ae__pool *pool, bool may_start)
 
 static void wake_thread(struct pool_thread *t)
 {
-    /* release pairs with the exchange in sleep_idle */
-    atomic_store_explicit(&t->signal, 1, memory_order_release);
+    /* relaxed: it only ends the sleep; what was queued is found under the lock */
+    atomic_store_explicit(&t->signal, 1, memory_order_relaxed);
     ae__os_futex_wake(&t->signal, 1);
 }
 
@@ -245,8 +245,8 @@ static bool sleep_idle(struct pool_thread *t)
     ae__list_push(&pool->idle, &t->idle);
     pool->idle_count++;
     ae__lock_release(&pool->lock);
-    /* acquire pairs with the release in wake_thread */
-    while (atomic_exchange_explicit(&t->signal, 0, memory_order_acquire) == 0) {
+    /* relaxed: see wake_thread */
+    while (atomic_exchange_explicit(&t->signal, 0, memory_order_relaxed) == 0) {
         ae__os_futex_wait(&t->signal, 0, deadline_ns);
         if (deadline_ns == AE_FOREVER || ae__os_now() < deadline_ns) continue;
         ae__lock_acquire(&pool->lock);
