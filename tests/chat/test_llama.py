@@ -248,10 +248,10 @@ def a_stop_is_obeyed_and_leaves_the_sequence_as_it_was():
 @case
 def a_full_sequence_is_an_error_not_a_crash():
     model = Model('llama3')
-    slot = Slot(model, 256)
-    expect(slot.eval([65] * 200) == 0, 'eval')
-    expect(slot.eval([65] * 200) < 0, 'there was no room')
-    expect(slot.eval([65] * 20) == 0, 'and it goes on')
+    slot = Slot(model, 1280)
+    expect(slot.eval([65] * 600) == 0, 'eval')
+    expect(slot.eval([65] * 700) < 0, 'there was no room')
+    expect(slot.eval([65] * 600) == 0, 'what had room before it was noticed is forgotten')
 
 
 # ---- broken files ----
