@@ -3,7 +3,7 @@
 import * as api from './api.js';
 import { Composer } from './composer.js';
 import { $, announce, h, icon, say } from './dom.js';
-import { counted, titleOf } from './format.js';
+import { counted, sentence, titleOf } from './format.js';
 import { MessageView, showTotals } from './message.js';
 import { clear, notice, statusNotice } from './notices.js';
 import { toEnd, watchScrolling } from './scroll.js';
@@ -11,6 +11,7 @@ import { Sidebar } from './sidebar.js';
 
 const STATUS_MS = 1000;    // while a model or an engine is missing
 const OTHERS_MS = 1000;    // while an answer comes that another page asked for
+const AT_ONCE = 30;         // messages drawn before the page is shown
 const EXAMPLES = ['Explain what a work-stealing scheduler does, in five sentences.',
   'Write a C function that reverses a linked list.',
   'What is the difference between epoll and io_uring?'];
@@ -27,7 +28,7 @@ const answering = new Map();   // conversation id -> { conversation, id of the a
 let watchTimer = 0, statusTimer = 0;
 
 const failed = (what) => (error) => {
-  notice('error', 'error', h('p', {}, h('strong', {}, `${what} `), error.message),
+  notice('error', 'error', h('p', {}, h('strong', {}, `${what} `), sentence(error.message)),
     h('button.plain', { type: 'button', onclick: () => clear('error') }, 'Dismiss'));
 };
 
@@ -55,9 +56,22 @@ function greeting() {
 }
 
 function drawMessages() {
-  views = open ? open.messages.map((m) => new MessageView(m, marked, { regenerate })) : [];
+  const first = (open?.messages.length ?? 0) - AT_ONCE;
+  views = open ? open.messages.map((m, i) =>
+    new MessageView(m, marked, { regenerate }, i < first)) : [];
   $('messages').replaceChildren(...(views.length ? views.map((v) => v.element) : [greeting()]));
   markLast();
+  if (first > 0) whenIdle(() => fillOlder(views, first));
+}
+
+const whenIdle = globalThis.requestIdleCallback ?? ((f) => setTimeout(f, 16));
+
+/* From the end to the beginning, some at a time, unless another conversation was opened. */
+function fillOlder(drawn, end) {
+  if (drawn !== views || end <= 0) return;
+  const from = Math.max(0, end - 8);
+  for (const v of drawn.slice(from, end).reverse()) v.fill();
+  whenIdle(() => fillOlder(drawn, from));
 }
 
 function markLast() {

@@ -40,6 +40,11 @@ export function age(ms, now = Date.now()) {
   return ms >= midnight - 7 * day ? 'Previous 7 days' : 'Older';
 }
 
+/** "it broke off" -> "It broke off." */
+export function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+}
+
 /** A title from the first words of a question. */
 export function titleOf(question) {
   const line = question.trim().split('\n')[0].replace(/\s+/g, ' ');

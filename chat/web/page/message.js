@@ -1,6 +1,6 @@
 /* One question or answer on the page. */
 import { copyButton, h, icon, say } from './dom.js';
-import { clock, counted, duration, fullDate } from './format.js';
+import { clock, counted, duration, fullDate, sentence } from './format.js';
 import { RichText } from './markdown.js';
 
 const ENDS = { stopped: 'Stopped', failed: 'Failed' };
@@ -20,11 +20,13 @@ function when(message) {
 }
 
 export class MessageView {
-  /** `actions.regenerate(message)` is what the button of an answer does. */
-  constructor(message, marked, actions) {
+  /** `actions.regenerate(message)` is what the button of an answer does. With `later` the text is
+   *  not there until fill(): a long conversation shows its end first. */
+  constructor(message, marked, actions, later = false) {
     const answer = message.role === 'assistant';
     const who = `who-${message.id}`;
     this.actions = actions;
+    this.later = later;
     this.head = h('header', {});
     this.text = h('div.text');
     this.foot = h('footer', {});
@@ -43,8 +45,13 @@ export class MessageView {
     this.element.classList.toggle('streaming', streaming);
     this.element.setAttribute('aria-busy', streaming);
     this.#head();
-    this.write(message.text, !streaming);
+    if (!this.later) this.write(message.text, !streaming);
     this.#foot(streaming);
+  }
+
+  fill() {
+    this.later = false;
+    this.write(this.message.text, this.message.state !== 'streaming');
   }
 
   write(text, whole) {
@@ -82,7 +89,8 @@ export class MessageView {
       return;
     }
     const parts = [];
-    if (Number.isInteger(message.tokens)) {
+    const failed = message.state === 'failed';
+    if (Number.isInteger(message.tokens) && !(failed && message.tokens === 0)) {
       parts.push(h('span.tokens', {}, counted(message.tokens, 'token')));
     }
     if (message.end === 'length') parts.push(h('span.end', {}, 'Cut off: as long as it may be'));
@@ -92,9 +100,7 @@ export class MessageView {
     icon('again'), h('span', {}, 'Regenerate'));
     const copy = copyButton('button.act', 'Copy this answer', () => this.message.text);
     parts.push(h('span.acts', {}, ...(message.text ? [copy] : []), this.again));
-    if (message.state === 'failed') {
-      parts.unshift(h('p.failure', {}, message.error || 'The answer broke off.'));
-    }
+    if (failed) parts.unshift(h('p.failure', {}, sentence(message.error || 'it broke off')));
     this.foot.replaceChildren(...parts);
   }
 }

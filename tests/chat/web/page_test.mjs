@@ -304,6 +304,23 @@ test('an answer goes on while another conversation is looked at', async ({ page 
   await page.evaluate((id) => { location.hash = `#/c/${id}`; }, page.id);
 });
 
+test('a long conversation shows its end first, and then all of it', async ({ chromium }) => {
+  const messages = Array.from({ length: 5 }, () => sample.messages).flat();
+  const { id } = await call('POST', 'api/import', { title: 'Long', messages });
+  const page = await openPage(chromium, URL_);
+  await page.goto(`${URL_}#/c/${id}`);
+  await ready(page);
+  assert.equal(await page.locator('article').count(), 120);
+  await page.waitForFunction(() => [...document.querySelectorAll('article .text')].every((t) => t.textContent));
+  assert.deepEqual(await page.locator('article.question .text').allTextContents(),
+    messages.filter((m) => m.role === 'user').map((m) => m.text));
+  await page.waitForFunction(() => {
+    const { scrollHeight, scrollTop, clientHeight } = document.scrollingElement;
+    return scrollHeight - scrollTop - clientHeight < 2;
+  });
+  await page.leave();
+});
+
 test('one message of one token is singular', async ({ chromium }) => {
   const { id } = await call('POST', 'api/import', { title: 'One',
     messages: [{ role: 'user', text: 'Hi', sent_ms: 1749723731989, tokens: 1 }] });
