@@ -8,7 +8,8 @@
  *     ASLEEP also kicks the driver, whose wake is a latch. So no wake is lost between the two.
  * P3  Before it sleeps it fires what is overdue on anybody's wheel.
  * P4  While starts wait for a stack it sleeps without any in its cache, and not for long (K3 in
- *     shortage.c). */
+ *     shortage.c).
+ * P5  Idle time is used to give back the memory of stacks that were not used for a while. */
 #include "base/assert.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
@@ -59,6 +60,8 @@ static void sleep_until_woken(struct ae__worker *w)
                                                 memory_order_seq_cst, memory_order_seq_cst)) {
         bool shortage = ae__shortage_any(w->rt); /* P4 */
         if (shortage) deadline_ns = ae__shortage_sleep(deadline_ns);
+        int64_t trim_ns = ae__stack_trim(&w->rt->stacks); /* P5 */
+        if (trim_ns < deadline_ns) deadline_ns = trim_ns;
         if (!has_own_work(w) && !(shortage && ae__shortage_holds(w))) {
             ae__count(&w->counters.parks, 1);
             ae__parts.driver->poll(w->driver, deadline_ns, &wakes);

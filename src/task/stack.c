@@ -16,6 +16,8 @@
 
 #define CHUNK_BYTES ((size_t)64 << 20)
 #define BATCH 32u /* between a worker's cache and the shared list */
+#define TRIM_NS 1000000000 /* unused for so long: cold */
+#define TRIM_BATCH 16u     /* at a time: the lock is held */
 
 #define SMALL_GUARD_BYTES ((size_t)16 << 10)
 #if defined(__aarch64__)
@@ -61,17 +63,17 @@ static size_t slot_bytes(uint8_t class)
 
 void ae__stack_pool_init(struct ae__stack_pool *pool)
 {
-    *pool = (struct ae__stack_pool){ .slots_max = SIZE_MAX };
+    *pool = (struct ae__stack_pool){ .slots_max = SIZE_MAX, .trim_ns = INT64_MAX };
     pool->guard_by_protect = AE_ASAN || AE_TSAN || !ae__os_guard_works();
     pool->maps_left = ae__os_maps_max() / 2;
 }
 
 static void unmap_chunk(struct ae__stack_chunk *chunk)
 {
-    for (size_t i = 0; i < chunk->used; i++) {
+    for (size_t i = 0; i < chunk->used; i++) { /* heads of cold ones are gone: not to be read */
         char *end = chunk->base + (i + 1) * chunk->slot_bytes;
-        struct ae__stack *stack = (struct ae__stack *)end - 1;
-        ae__san_stack_gone(&stack->san, stack->low, (size_t)(end - stack->low));
+        char *low = end - chunk->slot_bytes + GUARD_BYTES;
+        ae__san_stack_gone(&((struct ae__stack *)end - 1)->san, low, (size_t)(end - low));
     }
     ae__os_unmap(chunk->base, CHUNK_BYTES);
     ae__mem_free(chunk);
@@ -177,10 +179,25 @@ static struct ae__stack *cut_slot(struct ae__stack_pool *pool, struct ae__stack_
     return stack;
 }
 
+/* Under the lock; there is one. */
+static struct ae__stack *pop_shared(struct ae__stack_pool *pool, uint8_t class)
+{
+    size_t count = --pool->free_count[class];
+    struct ae__stack *stack = pool->free[class][count];
+
+    if (count < pool->free_low[class]) pool->free_low[class] = count;
+    if (AE_UNLIKELY(count < pool->free_cold[class])) { /* its memory was given back */
+        pool->free_cold[class] = count;
+        stack->low = (char *)(stack + 1) - slot_bytes(class) + GUARD_BYTES;
+        stack->class = class;
+    }
+    return stack;
+}
+
 /* Under the lock. */
 static struct ae__stack *take_shared(struct ae__stack_pool *pool, uint8_t class)
 {
-    if (pool->free_count[class] > 0) return pool->free[class][--pool->free_count[class]];
+    if (pool->free_count[class] > 0) return pop_shared(pool, class);
     if (pool->slots_cut == pool->slots_max) return NULL;
     struct ae__stack_chunk *chunk = pool->chunks;
     size_t bytes = slot_bytes(class);
@@ -234,7 +251,7 @@ struct ae__stack *ae__stack_get_scarce(struct ae__stack_pool *pool, uint8_t clas
     ae__lock_acquire(&pool->lock);
     struct ae__stack *stack = take_shared(pool, class);
     for (uint8_t larger = class + 1; !stack && larger < AE__STACK_CLASSES; larger++) {
-        if (pool->free_count[larger] > 0) stack = pool->free[larger][--pool->free_count[larger]];
+        if (pool->free_count[larger] > 0) stack = pop_shared(pool, larger);
     }
     ae__lock_release(&pool->lock);
     tell_unguarded(pool);
@@ -262,6 +279,7 @@ static void spill(struct ae__stack_pool *pool, struct ae__stack_cache *cache, ui
         pool->free[class][pool->free_count[class]++] =
             cache->free[class][--cache->count[class]];
     }
+    if (pool->trim_ns == INT64_MAX) pool->trim_ns = 0; /* at the next look */
     ae__lock_release(&pool->lock);
 }
 
@@ -280,6 +298,62 @@ void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *
     for (uint8_t class = 0; class < AE__STACK_CLASSES; class++) {
         spill(pool, cache, class, UINT32_MAX);
     }
+}
+
+/* Give back what nobody used since the last look. Under the lock. False: that was not all. */
+static bool trim_class(struct ae__stack_pool *pool, uint8_t class)
+{
+    size_t cold = pool->free_low[class], end = pool->free_cold[class] + TRIM_BATCH;
+
+    if (end > cold) end = cold;
+    for (size_t i = pool->free_cold[class]; i < end; i++) {
+        char *slot_end = (char *)(pool->free[class][i] + 1);
+        ae__os_discard(slot_end - slot_bytes(class) + GUARD_BYTES, slot_bytes(class) - GUARD_BYTES);
+        pool->free_cold[class] = i + 1;
+    }
+    return end == cold;
+}
+
+static bool trim_all(struct ae__stack_pool *pool)
+{
+    bool done = true;
+
+    for (uint8_t class = 0; class < AE__STACK_CLASSES && done; class++) {
+        done = trim_class(pool, class);
+    }
+    return done;
+}
+
+/* What is free now and stays free until the next look is cold then. */
+static int64_t next_trim(struct ae__stack_pool *pool, int64_t now_ns)
+{
+    bool any = false;
+
+    for (int class = 0; class < AE__STACK_CLASSES; class++) {
+        pool->free_low[class] = pool->free_count[class];
+        any = any || pool->free_count[class] > pool->free_cold[class];
+    }
+    return any ? now_ns + TRIM_NS : INT64_MAX;
+}
+
+int64_t ae__stack_trim(struct ae__stack_pool *pool)
+{
+#if AE_ASAN || AE_TSAN
+    (void)pool; /* the head is the sanitizer's as well */
+    return INT64_MAX;
+#else
+    int64_t trim_ns = atomic_load_explicit(&pool->trim_ns, memory_order_relaxed);
+
+    if (trim_ns == INT64_MAX) return INT64_MAX;
+    int64_t now_ns = ae__os_now();
+    if (now_ns < trim_ns) return trim_ns;
+    ae__lock_acquire(&pool->lock);
+    bool first = pool->trim_ns == 0;
+    if (first || trim_all(pool)) pool->trim_ns = next_trim(pool, now_ns);
+    trim_ns = pool->trim_ns;
+    ae__lock_release(&pool->lock);
+    return trim_ns;
+#endif
 }
 
 void *ae__stack_top(struct ae__stack *stack)

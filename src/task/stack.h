@@ -32,6 +32,9 @@ struct ae__stack_pool {
     struct ae__stack **free[AE__STACK_CLASSES]; /* last in, first out; room for every slot made */
     size_t free_count[AE__STACK_CLASSES];
     size_t free_room[AE__STACK_CLASSES];
+    size_t free_low[AE__STACK_CLASSES];  /* the least that were free since the last trim */
+    size_t free_cold[AE__STACK_CLASSES]; /* so many of the first have no memory, nor a head */
+    _Atomic(int64_t) trim_ns;            /* when to trim; 0: look soon; INT64_MAX: nothing to do */
     size_t slots_made[AE__STACK_CLASSES];
     struct ae__stack_chunk *chunks;  /* mappings, newest first; also read by the fault handler */
     bool guard_by_protect;
@@ -64,6 +67,10 @@ void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
                    struct ae__stack *stack);
 /* Give the whole cache back (a worker ends). */
 void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *cache);
+
+/* Give memory of stacks in the shared list back that were not used for a second. When to call again;
+ * INT64_MAX: when there is something new. By workers that have nothing else to do. */
+int64_t ae__stack_trim(struct ae__stack_pool *pool);
 
 /* Where the stack begins: 64-byte aligned, coloured so that tops do not share cache sets. */
 void *ae__stack_top(struct ae__stack *stack);

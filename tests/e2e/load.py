@@ -256,6 +256,33 @@ def a_crowd_keeps_nobody_out():
 
 
 @case
+def thousands_who_never_read_keep_nobody_out():
+    """Each has asked for a large file and holds a task with a stack, in the midst of its answer."""
+    count = min((8000 if FULL else 2000) // THIN, DESCRIPTORS * 3 // 5)
+    with demo() as server:
+        ask(server, "/plaintext")
+        before, memory = descriptors(server), memory_kib(server)
+        clients = [Client("deaf", server, count // 2) for _ in range(2)]
+        try:
+            for client in clients:
+                client.ready()
+            # a socket and the file each
+            wait_until(lambda: descriptors(server) >= 4 * (count // 2), "all are answered")
+            peak = memory_kib(server)
+            good, slowest = good_client(server, CROWD_S / 2)
+            figures = [client.figures() for client in clients]
+        finally:
+            end_all(clients)
+        print(f"  {count} who never read: {peak / 1024:.0f} MiB; the good client's {good} "
+              f"connections succeeded, the slowest in {slowest * 1000:.0f} ms", flush=True)
+        for f in figures:
+            expect((f["opened"], f["closed"], f["refused"]), (count // 2, 0, 0), "deaf")
+        expect(peak - memory < count * 64, True, f"at most 64 KiB each: {peak} - {memory}")
+        wait_until_back(server, before, memory, peak)
+        expect(server.end(), (0, "", ""))
+
+
+@case
 def the_memory_of_a_crowd_is_given_back():
     count = min(12000, DESCRIPTORS * 3 // 5)
     with demo() as server:

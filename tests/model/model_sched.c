@@ -76,6 +76,12 @@ void ae__os_fault_stack_drop(void *stack)
     (void)stack;
 }
 
+int64_t ae__stack_trim(struct ae__stack_pool *pool)
+{
+    (void)pool;
+    return INT64_MAX;
+}
+
 bool ae__shortage_any(struct ae_runtime *runtime)
 {
     (void)runtime;

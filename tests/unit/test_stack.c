@@ -6,6 +6,7 @@
 #include <alloca.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "aether/aether.h"
 #include "test.h"
@@ -49,6 +50,61 @@ TEST(the_page_below_a_stack_cannot_be_touched)
     EXPECT_EQ(ae__stack_overflowed(&pool, (uintptr_t)stack->low, (uintptr_t)stack->low), 0);
     EXPECT_DEATH(stack->low[-1] = 1, "");
     ae__stack_put(&pool, &cache, stack);
+    ae__stack_pool_finish(&pool);
+}
+
+enum { MANY = 300 };
+
+static int resident(struct ae__stack *stack)
+{
+    unsigned char page;
+
+    REQUIRE(mincore((void *)((uintptr_t)stack & ~(uintptr_t)4095), 4096, &page) == 0);
+    return page & 1;
+}
+
+/* As if a second had gone by. */
+static void trim_now(struct ae__stack_pool *pool)
+{
+    while (ae__stack_trim(pool) == 1) {
+    }
+    pool->trim_ns = 1;
+    while (ae__stack_trim(pool) == 1) {
+    }
+}
+
+TEST(stacks_that_nobody_needs_give_their_memory_back_and_can_be_used_again)
+{
+    static struct ae__stack_pool pool;
+    static struct ae__stack_cache cache;
+    static struct ae__stack *stacks[MANY];
+    int kept = 0;
+
+    if (test_under_asan() || test_under_tsan()) test_skip("the sanitizer keeps the memory");
+    ae__stack_pool_init(&pool);
+    for (int i = 0; i < MANY; i++) {
+        stacks[i] = ae__stack_get(&pool, &cache, 1);
+        REQUIRE(stacks[i] != NULL);
+        memset(stacks[i]->low, 1, 64);
+    }
+    EXPECT_EQ(ae__stack_trim(&pool), INT64_MAX); /* all are in use */
+    for (int i = 0; i < MANY; i++) {
+        ae__stack_put(&pool, &cache, stacks[i]);
+    }
+    trim_now(&pool);
+    EXPECT_EQ(ae__stack_trim(&pool), INT64_MAX);
+    for (int i = 0; i < MANY; i++) {
+        kept += resident(stacks[i]);
+    }
+    EXPECT_LE(kept, AE__STACK_CACHE_MAX);
+    for (int i = 0; i < MANY; i++) {
+        struct ae__stack *stack = ae__stack_get(&pool, &cache, 1);
+        EXPECT_EQ(stack->class, 1);
+        EXPECT_EQ((char *)stack + sizeof *stack - stack->low, (ptrdiff_t)240 << 10);
+        EXPECT_GT(ae__stack_overflowed(&pool, (uintptr_t)stack->low - 1, 0), 0);
+        memset(stack->low, 2, 64);
+    }
+    EXPECT_EQ(ae__stack_count(&pool), MANY);
     ae__stack_pool_finish(&pool);
 }
 
