@@ -4,8 +4,9 @@
 """The page of AetherAI in a real browser, by playwright-core and axe-core: page.py [CLAIM...]
 
 First against a stand-in for the server, then against `aether chat` with the fake engine where it
-has been built. Screenshots go to the build directory. Without Chromium or Node, or without the two
-npm packages, it says so and counts no case as passed: nothing was seen."""
+has been built, and with the real one where that and a model are there. Screenshots go to the build
+directory. Without Chromium or Node, or without the two npm packages, it says so and counts no case
+as passed: nothing was seen."""
 import os
 import pathlib
 import re
@@ -56,12 +57,12 @@ def mock(*options):
     return Server(sys.executable, str(HERE / "mock_server.py"), "--port", "0", *options)
 
 
-def run(kind, **urls):
-    """The counts of one run of page_test.mjs."""
+def run(kind, script="page_test.mjs", **urls):
+    """The counts of one run of a script."""
     environment = {**os.environ, **urls, "CHAT_KIND": kind, "CHAT_CHROMIUM": CHROMIUM,
                    "CHAT_NODE_FOLDER": str(NODE_FOLDER), "CHAT_SHOTS": str(BUILD),
                    "CHAT_SAMPLE": str(TOP / "chat/sample/deep-dive.json")}
-    done = subprocess.run([NODE, str(HERE / "page_test.mjs"), *sys.argv[1:]], env=environment,
+    done = subprocess.run([NODE, str(HERE / script), *sys.argv[1:]], env=environment,
                           stdout=subprocess.PIPE, text=True, timeout=500 * SCALE)
     counts = re.search(r"^(\d+) passed, (\d+) failed$", done.stdout, re.M)
     print(re.sub(r"^\d+ passed, \d+ failed\n", "", done.stdout, flags=re.M), end="")
@@ -82,20 +83,44 @@ def against_mocks():
             server.end()
 
 
-def against_the_real_one():
-    aether = BUILD / "cli/aether"
+def has_chat(aether):
     listed = subprocess.run([str(aether), "help"], stdout=subprocess.PIPE, text=True).stdout \
         if aether.exists() else ""
-    if not re.search(r"^\s*chat\b", listed, re.M):
-        print("note: no `aether chat` in %s: only the stand-in was looked at" % BUILD.name)
-        return 0, 0
+    return re.search(r"^\s*chat\b", listed, re.M) is not None
+
+
+def against_aether(kind, script, *options):
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(str(aether), "chat", "--engine", "fake:15000", "-l", "127.0.0.1:0",
-                        "--store", os.path.join(folder, "chat.db"), "--models", folder)
+        server = Server(str(BUILD / "cli/aether"), "chat", "-l", "127.0.0.1:0",
+                        "--store", os.path.join(folder, "chat.db"), *options)
         try:
-            return run("aether", CHAT_URL=server.url)
+            return run(kind, script, CHAT_URL=server.url)
         finally:
             server.end()
+
+
+def model_and_engine():
+    """The folder of the default model if that and the engine's module are there."""
+    home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    models = pathlib.Path(home, "aether/models")
+    module = subprocess.run([sys.executable, str(TOP / "chat/fetch.py"), "path"], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
+    there = module and os.path.exists(module) and list(models.glob("SmolLM2-*.gguf"))
+    return models if there else None
+
+
+def against_the_real_ones():
+    if not has_chat(BUILD / "cli/aether"):
+        print("note: no `aether chat` in %s: only the stand-in was looked at" % BUILD.name)
+        return []
+    with tempfile.TemporaryDirectory() as empty:
+        results = [against_aether("aether", "page_test.mjs", "--engine", "fake:15000",
+                                  "--models", empty)]
+    models = model_and_engine()
+    if not models:
+        print("note: no model or no engine here (./dev chat fetches them): no real answer was seen")
+        return results
+    return results + [against_aether("model", "real_test.mjs", "--models", str(models))]
 
 
 NODE = shutil.which("node")
@@ -107,7 +132,7 @@ try:
 except OSError as error:
     skip("playwright-core and axe-core cannot be had (%s)" % error)
 
-results = [against_mocks(), against_the_real_one()]
+results = [against_mocks(), *against_the_real_ones()]
 passed, failed = (sum(column) for column in zip(*results))
 print("%d passed, %d failed" % (passed, failed))
 sys.exit(1 if failed or not passed else 0)
