@@ -2,8 +2,8 @@
 /* The local queues of a worker, and the decision to wake another one.
  *
  * A woken task goes into the LIFO slot: what it needs is in the cache, and who woke it is likely to
- * wait next. The one it displaces goes to the ring's tail. A new task displaces nobody. Filling only
- * the LIFO slot wakes nobody. */
+ * wait next. The one it displaces goes to the ring's tail. A new task displaces nobody. Filling
+ * only the LIFO slot wakes nobody. */
 #include "base/assert.h"
 #include "sched/worker.h"
 

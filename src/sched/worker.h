@@ -16,8 +16,8 @@ void ae__worker_step(struct ae__worker *w);
 /* slice.c: giving the CPU from one context to the next */
 void ae__slice_start(struct ae__worker *w, struct ae__task *task); /* from the native context */
 void ae__slice_leave(struct ae__task *self, enum ae__commit commit); /* from a task */
-/* Run `callee` right now, in the midst of `self`'s slice, until it suspends or returns. False: it is
- * not the next one of this worker's queues, or the worker must look outside first. */
+/* Run `callee` right now, in the midst of `self`'s slice, until it suspends or returns. False: it
+ * is not the next one of this worker's queues, or the worker must look outside first. */
 bool ae__slice_call(struct ae__task *self, struct ae__task *callee);
 /* Does the task have a stack, or can it get one? False: it waits for one now. */
 bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task);
