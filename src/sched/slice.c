@@ -5,7 +5,7 @@
  *     comes after it, in commit_left: by then its registers are saved.
  * S2  After every switch the worker is looked up again: the task may continue elsewhere.
  * S3  current is set by who gives the worker away, before the switch.
- * S4  A join of the very task that would run next runs it as a call: no wait, no wake-up. Its caller
+ * S4  A join of the very task that would run next runs it as a call: no wait, no wake-up. Who calls
  *     keeps the worker (it is in no queue, and its wait word is idle): whatever way the callee
  *     leaves, the worker returns to the caller at once, which publishes the callee (S1) and, if it
  *     has not returned, waits for it like anybody else. Calls nest; w->caller is the innermost one.
