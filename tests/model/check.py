@@ -87,29 +87,39 @@ def models(args, found):
 
 # ---- planted bugs ----
 
-def plant(found, bug, arguments, work):
-    """A run of a bug's program with the bug in it: results, or what is wrong with the bug."""
-    try:
-        text = mutate.edit(bug.file, bug.edits)
-        exe = found[bug.program].mutant(bug.file, text, work)
-    except mutate.Stale as stale:
-        return None, str(stale)
-    except subprocess.CalledProcessError as error:
-        return None, f'does not compile: {error.stderr[-600:]}'
-    return found[bug.program].run(exe, *arguments), ''
+# Most bugs need few preemptions: small searches come first, then the model's own bounds.
+LADDER = [['--bound', '1', '--stale', '1'], ['--bound', '2', '--stale', '1'], []]
+
+
+def climb(program, exe, *arguments):
+    """The results of the first search in which a model fails, or of the last; executions before."""
+    before = 0
+    for step in LADDER:
+        results = program.run(exe, *step, *arguments)
+        if any(r.good for r in results):
+            break
+        before += sum(r.executions for r in results) if step else 0
+    return results, before
 
 
 def bugs(args, found):
     """Each bug is found by the model that it names."""
     def run(bug):
         work = tempfile.mkdtemp(prefix='model-bug-')
-        results, wrong = plant(found, bug, ['--expect-fail', '--seconds', '60', bug.model], work)
-        shutil.rmtree(work)
+        results, before, wrong = [], 0, ''
+        try:
+            text = mutate.edit(bug.file, bug.edits)
+            exe = found[bug.program].mutant(bug.file, text, work)
+            results, before = climb(found[bug.program], exe, '--expect-fail', '--seconds', '60',
+                                    bug.model)
+        except (mutate.Stale, subprocess.CalledProcessError) as error:
+            wrong = getattr(error, 'stderr', '')[-600:] or str(error)
+        shutil.rmtree(work, ignore_errors=True)
         result = results[0] if results else None
         good = bool(result) and result.good
         row = {'program': bug.program, 'model': bug.model, 'what': bug.what, 'file': bug.file,
                'like': bug.like, 'good': good, 'message': result.message if result else wrong,
-               'executions': result.executions if result else 0}
+               'executions': before + result.executions if result else 0}
         row['line'] = (f"{'ok' if good else 'FAILED':6} {bug.model:24} {row['executions']:>9,}  "
                        f"{bug.what}{'' if good else ': ' + (wrong or 'not found')}")
         return row
@@ -121,6 +131,16 @@ def bugs(args, found):
     return tally(good, len(rows) - good)
 
 
+def all_finders(program, exe, most):
+    """The models that fail in small searches; how many do not."""
+    names, missed = set(), 0
+    for step in LADDER[1:]:
+        results = program.run(exe, *step, '--expect-fail', '--seconds', '60', '--max', str(most))
+        names |= {r.model for r in results if r.good}
+        missed = sum(r.model not in names for r in results)
+    return sorted(names), missed
+
+
 # ---- which model is needed: each bug against all ----
 
 def matrix(args, found):
@@ -128,14 +148,17 @@ def matrix(args, found):
     def run(bug):
         work = tempfile.mkdtemp(prefix='model-bug-')
         row = {'what': bug.what, 'model': bug.model, 'file': bug.file, 'finders': [], 'misses': 0}
-        for name in found:
-            if not found[name].uses(bug.file):
+        for name, program in found.items():
+            if not program.uses(bug.file):
                 continue
-            results, _ = plant(found, bug._replace(program=name),
-                               ['--expect-fail', '--seconds', '60', '--max', str(args.max)],
-                               os.path.join(work, name))
-            row['finders'] += [r.model for r in results or [] if r.good]
-            row['misses'] += sum(not r.good for r in results or [])
+            try:
+                text = mutate.edit(bug.file, bug.edits)
+                exe = program.mutant(bug.file, text, os.path.join(work, name))
+            except (mutate.Stale, subprocess.CalledProcessError):
+                continue
+            finders_, misses = all_finders(program, exe, args.max)
+            row['finders'] += finders_
+            row['misses'] += misses
         shutil.rmtree(work)
         row['line'] = f"{bug.model:24} found by {' '.join(row['finders'])}"
         return row
@@ -226,7 +249,9 @@ def finders(found, path, text, most):
         work = tempfile.mkdtemp(prefix='model-order-')
         try:
             exe = program.mutant(path, text, work)
-            results = program.run(exe, '--expect-any', '--seconds', '60', '--max', str(most))
+            results, before = climb(program, exe, '--expect-any', '--seconds', '60', '--max',
+                                    str(most))
+            tried += before
         except subprocess.CalledProcessError:
             results = []
         shutil.rmtree(work)

@@ -5,6 +5,7 @@
 #include "arch/thread.h"
 #include "base/assert.h"
 #include "sched/shortage.h"
+#include "task/stack.h"
 
 #define WEAK __attribute__((weak))
 
@@ -113,7 +114,13 @@ WEAK void ae__lock_slow(struct ae__lock *lock)
     } while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) != 0);
 }
 
-/* No start lacks a stack here. */
+/* No start lacks a stack here, and none is to be given back. */
+WEAK int64_t ae__stack_trim(struct ae__stack_pool *pool)
+{
+    (void)pool;
+    return INT64_MAX;
+}
+
 WEAK bool ae__shortage_any(struct ae_runtime *rt)
 {
     (void)rt;

@@ -437,4 +437,4 @@ static void idle_setup(void)
     model_thread(destroyer, NULL);
 }
 
-MODEL(end_idle, "a worker that goes to sleep sees the end", idle_setup, check, 3, 1)
+MODEL(end_idle, "a worker that goes to sleep sees the end", idle_setup, check, 5, 2)

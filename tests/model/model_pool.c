@@ -266,7 +266,7 @@ static void two_check(void)
     model_assert(accepted[0] && accepted[1]);
 }
 
-MODEL(pool_submit, "two submit: both run, once", two_setup, two_check, 2, 0)
+MODEL(pool_submit, "two submit: both run, once", two_setup, two_check, 3, 0)
 
 /* B2: a thread cannot be had, at any attempt. What was accepted runs all the same. */
 static void failing_setup(void)
@@ -279,7 +279,7 @@ static void failing_setup(void)
     os_threads_start(2);
 }
 
-MODEL(pool_start_fails, "threads fail to start: accepted jobs run", failing_setup, check, 2, 0)
+MODEL(pool_start_fails, "threads fail to start: accepted jobs run", failing_setup, check, 3, 0)
 
 static void submit_twice(void *arg)
 {
@@ -338,7 +338,7 @@ static void chain_setup(void)
     os_threads_start(2);
 }
 
-MODEL(pool_chain, "a job that blocks gets a thread of its own", chain_setup, two_check, 3, 0)
+MODEL(pool_chain, "a job that blocks gets a thread of its own", chain_setup, two_check, 4, 1)
 
 static void keep_alive_setup(void)
 {
@@ -378,7 +378,7 @@ static void full_check(void)
     check();
 }
 
-MODEL(pool_full, "a full queue refuses, and forgets nothing", full_setup, full_check, 4, 0)
+MODEL(pool_full, "a full queue refuses, and forgets nothing", full_setup, full_check, 5, 1)
 
 /* ---- the end ---- */
 
@@ -432,7 +432,7 @@ static void stop_idle_setup(void)
     os_threads_start(2);
 }
 
-MODEL(pool_stop_idle, "stop against keep-alive", stop_idle_setup, two_check, 2, 0)
+MODEL(pool_stop_idle, "stop against keep-alive", stop_idle_setup, two_check, 3, 0)
 
 /* ---- calls ---- */
 

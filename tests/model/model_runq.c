@@ -121,7 +121,7 @@ static void steal_setup(void)
     model_thread(steal, (void *)1);
 }
 
-MODEL(push_pop_steal, "one thief against pop", steal_setup, check, 3, 2)
+MODEL(push_pop_steal, "one thief against pop", steal_setup, check, 7, 2)
 
 static void steal_twice_setup(void)
 {
@@ -131,7 +131,7 @@ static void steal_twice_setup(void)
     model_thread(steal_twice, (void *)1);
 }
 
-MODEL(push_pop_steal_twice, "a thief that comes back", steal_twice_setup, check, 3, 1)
+MODEL(push_pop_steal_twice, "a thief that comes back", steal_twice_setup, check, 4, 2)
 
 static void thieves_setup(void)
 {
@@ -142,7 +142,7 @@ static void thieves_setup(void)
     model_thread(steal, (void *)2);
 }
 
-MODEL(two_thieves, "two thieves and the owner", thieves_setup, check, 2, 1)
+MODEL(two_thieves, "two thieves and the owner", thieves_setup, check, 3, 1)
 
 /* ---- wrap and overflow ---- */
 
@@ -161,7 +161,7 @@ static void overflow_setup(void)
     model_thread(steal, (void *)1);
 }
 
-MODEL(overflow_steal, "a full ring overflows while a thief copies", overflow_setup, check, 3, 1)
+MODEL(overflow_steal, "a full ring overflows while a thief copies", overflow_setup, check, 4, 2)
 
 static void wrap_setup(void)
 {
@@ -175,7 +175,7 @@ static void wrap_setup(void)
     model_thread(steal, (void *)1);
 }
 
-MODEL(overflow_wrap, "the same where the indices wrap", wrap_setup, check, 3, 0)
+MODEL(overflow_wrap, "the same where the indices wrap", wrap_setup, check, 4, 1)
 
 /* The owner takes one and refills while a thief copies: its slots are not free yet (R1, R4). */
 static void pop_one_push_two(void *arg)
@@ -195,7 +195,7 @@ static void refill_setup(void)
     model_thread(steal, (void *)1);
 }
 
-MODEL(pop_push_steal, "pop and push while a thief copies", refill_setup, check, 3, 1)
+MODEL(pop_push_steal, "pop and push while a thief copies", refill_setup, check, 5, 2)
 
 /* One thief ends its copy while another is at it: R4 forbids the other. */
 static void push_three(void *arg)
@@ -213,7 +213,7 @@ static void refill_thieves_setup(void)
     model_thread(push_three, NULL);
 }
 
-MODEL(two_thieves_push, "two thieves while the owner refills", refill_thieves_setup, check, 2, 0)
+MODEL(two_thieves_push, "two thieves while the owner refills", refill_thieves_setup, check, 3, 1)
 
 /* A thief of a thief: its own ring is stolen from while it steals. */
 static void chain_setup(void)
@@ -224,7 +224,7 @@ static void chain_setup(void)
     model_thread(steal, (void *)2);
 }
 
-MODEL(thieves_only, "two thieves, a full ring, no owner", chain_setup, check, 3, 2)
+MODEL(thieves_only, "two thieves, a full ring, no owner", chain_setup, check, 6, 2)
 
 /* ---- the shared queue ---- */
 
@@ -261,7 +261,7 @@ static void inject_setup(void)
     model_thread(take_one, NULL);
 }
 
-MODEL(inject_push_pop, "two producers, a consumer", inject_setup, check, 3, 1)
+MODEL(inject_push_pop, "two producers, a consumer", inject_setup, check, 8, 3)
 
 static void inject_one_setup(void)
 {
@@ -272,4 +272,4 @@ static void inject_one_setup(void)
     model_thread(take_one, NULL);
 }
 
-MODEL(inject_two_takers, "a producer, two consumers", inject_one_setup, check, 3, 1)
+MODEL(inject_two_takers, "a producer, two consumers", inject_one_setup, check, 7, 3)

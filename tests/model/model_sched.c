@@ -246,7 +246,7 @@ static void outside_setup(void)
     model_thread(outside_one, (void *)0);
 }
 
-MODEL(outside, "a task from outside against two workers that park", outside_setup, check, 2, 1)
+MODEL(outside, "a task from outside against two workers that park", outside_setup, check, 3, 0)
 
 static void outside_two(void *arg)
 {
@@ -263,7 +263,7 @@ static void outside_two_setup(void)
     model_thread(outside_two, NULL);
 }
 
-MODEL(outside_two_tasks, "two in a row", outside_two_setup, check, 2, 0)
+MODEL(outside_two_tasks, "two in a row", outside_two_setup, check, 2, 1)
 
 static void two_outside_setup(void)
 {
@@ -274,7 +274,7 @@ static void two_outside_setup(void)
     model_thread(outside_one, (void *)1);
 }
 
-MODEL(two_outside, "from two threads at once", two_outside_setup, check, 1, 0)
+MODEL(two_outside, "from two threads at once", two_outside_setup, check, 2, 0)
 
 /* ---- a task that makes others ready ---- */
 
@@ -349,4 +349,4 @@ static void pinned_check(void)
     tasks[0].actor.pins = 0;
 }
 
-MODEL(pinned, "a pinned task wakes its own worker", pinned_setup, pinned_check, 2, 1)
+MODEL(pinned, "a pinned task wakes its own worker", pinned_setup, pinned_check, 3, 0)

@@ -274,7 +274,7 @@ static void timer_check(void)
     model_assert(ae__wheel_next(&wheel) == INT64_MAX || results[1] == 1);
 }
 
-MODEL(select_timer, "a timer fires while an item comes", timer_setup, timer_check, 3, 0)
+MODEL(select_timer, "a timer fires while an item comes", timer_setup, timer_check, 3, 1)
 
 /* ---- a task that ends against a cancel ---- */
 
@@ -295,7 +295,7 @@ static void task_check(void)
     model_assert(!task.watchers.head && !box(0)->receivers.head);
 }
 
-MODEL(select_task, "a task ends while the select is cancelled", task_setup, task_check, 3, 1)
+MODEL(select_task, "a task ends while the select is cancelled", task_setup, task_check, 4, 1)
 
 /* ---- close against send ---- */
 
@@ -317,7 +317,7 @@ static void close_check(void)
     model_assert(box(1)->length == (results[1] == 0));
 }
 
-MODEL(select_close, "one channel closes, the other gets an item", close_setup, close_check, 3, 0)
+MODEL(select_close, "one channel closes, the other gets an item", close_setup, close_check, 4, 1)
 
 /* ---- a descriptor against a sender ---- */
 
@@ -339,7 +339,7 @@ static void fd_check(void)
     model_assert(!fd_actor);
 }
 
-MODEL(select_fd, "a descriptor gets ready while an item comes", fd_setup, fd_check, 3, 0)
+MODEL(select_fd, "a descriptor gets ready while an item comes", fd_setup, fd_check, 4, 1)
 
 /* ---- two selects want the same item ---- */
 
@@ -373,4 +373,4 @@ static void rivals_check(void)
     model_assert(box(0)->length == 0 && box(1)->length == 0);
 }
 
-MODEL(select_rivals, "two selects on two channels, two items", rivals_setup, rivals_check, 2, 0)
+MODEL(select_rivals, "two selects on two channels, two items", rivals_setup, rivals_check, 3, 0)

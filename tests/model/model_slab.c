@@ -132,7 +132,7 @@ static void caches_setup(void)
     model_thread(both, &caches[1]);
 }
 
-MODEL(slab_caches, "two workers with caches and three blocks", caches_setup, check, 4, 2)
+MODEL(slab_caches, "two workers with caches and three blocks", caches_setup, check, 7, 2)
 
 /* A worker ends: what its cache held is for the others. */
 static void drain(void *arg)
@@ -148,4 +148,4 @@ static void drain_setup(void)
     model_thread(both, NULL);
 }
 
-MODEL(slab_drain, "a cache is drained while others take", drain_setup, check, 4, 1)
+MODEL(slab_drain, "a cache is drained while others take", drain_setup, check, 5, 1)

@@ -92,7 +92,7 @@ static void mutex_check(void)
     model_assert(is_free());
 }
 
-MODEL(mutex_exclusion, "three lock it, one is in", mutex_setup, mutex_check, 3, 0)
+MODEL(mutex_exclusion, "three lock it, one is in", mutex_setup, mutex_check, 4, 1)
 
 /* The one in the middle of the queue is cancelled: the mutex goes past it. */
 static void mutex_cancel_setup(void)
@@ -111,7 +111,7 @@ static void mutex_cancel_check(void)
 }
 
 MODEL(mutex_cancel, "a cancelled waiter is passed over, or is the owner", mutex_cancel_setup,
-      mutex_cancel_check, 3, 1)
+      mutex_cancel_check, 4, 2)
 
 static void try_once(void *arg)
 {
@@ -136,7 +136,7 @@ static void mutex_try_check(void)
     model_assert(is_free());
 }
 
-MODEL(mutex_try, "who tries takes it alone or not at all", mutex_try_setup, mutex_try_check, 4, 1)
+MODEL(mutex_try, "who tries takes it alone or not at all", mutex_try_setup, mutex_try_check, 5, 1)
 
 /* First come, first served: who queued while the mutex was held is not overtaken. */
 static void hold_and_let_go(void *arg)
@@ -218,7 +218,7 @@ static void group_check(void)
     model_assert(results[1] == 0);
 }
 
-MODEL(group_free, "who has waited for zero may free the group", group_setup, group_check, 3, 1)
+MODEL(group_free, "who has waited for zero may free the group", group_setup, group_check, 4, 2)
 
 static void group_wait(void *arg)
 {
@@ -268,7 +268,7 @@ static void group_cancel_check(void)
     model_assert(results[2] == 0);
 }
 
-MODEL(group_cancel, "one of two waiters is cancelled", group_cancel_setup, group_cancel_check, 2, 1)
+MODEL(group_cancel, "one of two waiters is cancelled", group_cancel_setup, group_cancel_check, 3, 0)
 
 /* ---- event ---- */
 
@@ -331,4 +331,4 @@ static void event_cancel_check(void)
 }
 
 MODEL(event_cancel, "set against cancel, and somebody looks", event_cancel_setup,
-      event_cancel_check, 3, 0)
+      event_cancel_check, 3, 1)

@@ -245,7 +245,7 @@ static void join_check(void)
     model_assert(results[1] == 5);
 }
 
-MODEL(join_finish, "join against finish, then the scope is gone", join_setup, join_check, 4, 1)
+MODEL(join_finish, "join against finish, then the scope is gone", join_setup, join_check, 5, 1)
 
 /* The joiner is cancelled meanwhile: the child is cancelled too, and still waited for. */
 static void cancel_joiner(void *arg)
@@ -266,7 +266,7 @@ static void cancel_join_setup(void)
     model_thread(cancel_joiner, NULL);
 }
 
-MODEL(join_cancelled, "the joiner is cancelled while it waits", cancel_join_setup, join_check, 2, 0)
+MODEL(join_cancelled, "the joiner is cancelled while it waits", cancel_join_setup, join_check, 3, 0)
 
 /* ---- detach, or nothing: the scope's end waits and frees ---- */
 
@@ -285,7 +285,7 @@ static void detach_setup(void)
     model_thread(finisher, (void *)0);
 }
 
-MODEL(detach_finish, "detach against finish: freed once", detach_setup, all_free, 4, 1)
+MODEL(detach_finish, "detach against finish: freed once", detach_setup, all_free, 5, 1)
 
 static void leaver(void *arg)
 {
@@ -312,7 +312,7 @@ static void end_unowned_setup(void)
 }
 
 MODEL(scope_end_unowned, "two that nobody holds end, the scope ends", end_unowned_setup, all_free,
-      2, 1)
+      3, 0)
 
 /* ---- cancel by id: a late one finds a stale generation ---- */
 
@@ -368,8 +368,8 @@ static void reuse_check(void)
     model_assert(results[1] == 0);
 }
 
-MODEL(cancel_reused, "an old id does not cancel the block's next task", reuse_setup, reuse_check, 2,
-      1)
+MODEL(cancel_reused, "an old id does not cancel the block's next task", reuse_setup, reuse_check, 3,
+      0)
 
 /* ---- a task cancels the scope that its owner waits in ---- */
 
@@ -404,7 +404,7 @@ static void scope_cancel_check(void)
 }
 
 MODEL(scope_cancel, "a child cancels the scope that is waited in", scope_cancel_setup,
-      scope_cancel_check, 3, 1)
+      scope_cancel_check, 4, 1)
 
 /* ---- who sees a cancel sees what the canceller wrote before ---- */
 
@@ -446,7 +446,8 @@ static void tell_setup(void)
     model_thread(tell_and_cancel, NULL);
 }
 
-MODEL(cancel_tells, "who sees a cancel sees what was written before it", tell_setup, all_free, 5, 2)
+MODEL(cancel_tells, "who sees a cancel sees what was written before it", tell_setup, all_free, 9,
+      3)
 
 /* ---- a deferred start: the cancel of its scope must not be lost (W4) ---- */
 
@@ -481,5 +482,5 @@ static void defer_check(void)
     model_assert(started == 1);
 }
 
-MODEL(defer_cancel, "a deferred start is cancelled, and starts once", defer_setup, defer_check, 4,
+MODEL(defer_cancel, "a deferred start is cancelled, and starts once", defer_setup, defer_check, 5,
       2)

@@ -191,7 +191,7 @@ static void park_check(void)
     model_assert(env_threads[1].token == 0);
 }
 
-MODEL(thread_park, "two waits in a row: no token is lost or left", park_setup, park_check, 3, 1)
+MODEL(thread_park, "two waits in a row: no token is lost or left", park_setup, park_check, 4, 1)
 
 static void timed_setup(void)
 {
@@ -210,7 +210,7 @@ static void timed_check(void)
     model_assert(!queue.head);
 }
 
-MODEL(thread_timer, "its own timer against a wake and a cancel", timed_setup, timed_check, 3, 1)
+MODEL(thread_timer, "its own timer against a wake and a cancel", timed_setup, timed_check, 3, 2)
 
 /* ---- the lock ---- */
 
@@ -234,4 +234,4 @@ static void lock_check(void)
     model_assert(total == 7);
 }
 
-MODEL(lock_spin, "three take it, one is in, all get it", lock_setup, lock_check, 3, 1)
+MODEL(lock_spin, "three take it, one is in, all get it", lock_setup, lock_check, 5, 2)

@@ -121,7 +121,7 @@ static void race_setup(void)
     model_thread(timer, NULL);
 }
 
-MODEL(wake_cancel_time, "waker, canceller and timer: one wins", race_setup, one_winner, 2, 0)
+MODEL(wake_cancel_time, "waker, canceller and timer: one wins", race_setup, one_winner, 3, 1)
 
 static void cancel_setup(void)
 {
@@ -131,7 +131,7 @@ static void cancel_setup(void)
     model_thread(canceller, NULL);
 }
 
-MODEL(wake_cancel, "waker against canceller", cancel_setup, one_winner, 3, 1)
+MODEL(wake_cancel, "waker against canceller", cancel_setup, one_winner, 4, 2)
 
 /* Nobody else wakes it: the cancel must not be lost (W4). */
 static void only_cancel_setup(void)
@@ -146,7 +146,7 @@ static void cancelled(void)
     model_assert(reason == AE__REASON_CANCEL);
 }
 
-MODEL(cancel_alone, "a cancel is never lost", only_cancel_setup, cancelled, 4, 2)
+MODEL(cancel_alone, "a cancel is never lost", only_cancel_setup, cancelled, 7, 3)
 
 /* Two waits in a row: a late claim of the first must not end the second (W1). */
 static void sleep_twice(void *arg)
@@ -200,7 +200,7 @@ static void sequence_check(void)
     model_assert(won[BY_WAKE] == 1);
 }
 
-MODEL(late_claim, "a late claim of an earlier wait loses", sequence_setup, sequence_check, 3, 1)
+MODEL(late_claim, "a late claim of an earlier wait loses", sequence_setup, sequence_check, 4, 1)
 
 /* Two waiters, one permit: a cancelled head passes it on (Q2). */
 static void second_sleeper(void *arg)
@@ -239,4 +239,4 @@ static void pass_on_check(void)
     model_assert(won[BY_WAKE] == given + (reason == AE__REASON_DONE));
 }
 
-MODEL(pass_on, "a cancelled head takes nothing", pass_on_setup, pass_on_check, 2, 0)
+MODEL(pass_on, "a cancelled head takes nothing", pass_on_setup, pass_on_check, 3, 0)

@@ -68,7 +68,7 @@ static void event_check(void)
     model_assert(results[1] == 0);
 }
 
-MODEL(event_free, "who was let go may free the event", event_setup, event_check, 4, 1)
+MODEL(event_free, "who was let go may free the event", event_setup, event_check, 7, 2)
 
 /* ---- a permit against a cancel ---- */
 
@@ -102,7 +102,7 @@ static void sem_check(void)
     model_assert(ae_sem_available(&sem) == (results[1] == 0 ? 0 : 1));
 }
 
-MODEL(sem_cancel, "a permit is with one or back in the semaphore", sem_setup, sem_check, 3, 1)
+MODEL(sem_cancel, "a permit is with one or back in the semaphore", sem_setup, sem_check, 4, 2)
 
 static void acquire_two(void *arg)
 {
@@ -126,7 +126,7 @@ static void sem_head_check(void)
     model_assert(results[2] == 0);
 }
 
-MODEL(sem_head, "a cancelled head lets those behind it go on", sem_head_setup, sem_head_check, 3, 1)
+MODEL(sem_head, "a cancelled head lets those behind it go on", sem_head_setup, sem_head_check, 4, 1)
 
 /* ---- channels ---- */
 
@@ -187,7 +187,7 @@ static void chan_cancel_check(void)
     model_assert(box(0)->length == (results[1] == 0 ? 0 : 1));
 }
 
-MODEL(chan_cancel, "an item is received or still there", chan_cancel_setup, chan_cancel_check, 3, 1)
+MODEL(chan_cancel, "an item is received or still there", chan_cancel_setup, chan_cancel_check, 4, 2)
 
 static void recv_and_free(void *arg)
 {
@@ -209,7 +209,7 @@ static void chan_free_check(void)
 }
 
 MODEL(chan_free, "who received the last item may free the channel", chan_free_setup,
-      chan_free_check, 4, 1)
+      chan_free_check, 7, 2)
 
 static void close_first(void *arg)
 {
@@ -233,7 +233,7 @@ static void chan_close_check(void)
 }
 
 MODEL(chan_close, "a rendezvous happens for both or for neither", chan_close_setup,
-      chan_close_check, 3, 1)
+      chan_close_check, 4, 1)
 
 /* ---- select ---- */
 
@@ -270,7 +270,7 @@ static void select_check(void)
     model_assert(box(results[1])->length == 0);
 }
 
-MODEL(select_one, "exactly one of two ready cases is done", select_setup, select_check, 3, 0)
+MODEL(select_one, "exactly one of two ready cases is done", select_setup, select_check, 4, 0)
 
 /* Both can both send and receive, on two rendezvous channels, from opposite ends. */
 static void cross(void *arg)
@@ -298,7 +298,7 @@ static void cross_check(void)
     model_assert(items[2] == (results[2] == 1 ? 1 : 0));
 }
 
-MODEL(select_cross, "two selects that cross meet", cross_setup, cross_check, 3, 0)
+MODEL(select_cross, "two selects that cross meet", cross_setup, cross_check, 5, 1)
 
 /* ---- what select could wait for besides, not used here ---- */
 

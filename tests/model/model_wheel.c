@@ -127,7 +127,7 @@ static void cancel_check(void)
     model_assert(wheel.fired == (uint64_t)fired[0]);
 }
 
-MODEL(fire_cancel, "a timer fires or is disarmed, nothing later", cancel_setup, cancel_check, 3, 1)
+MODEL(fire_cancel, "a timer fires or is disarmed, nothing later", cancel_setup, cancel_check, 4, 1)
 
 /* ---- two advancers, two timers ---- */
 
@@ -166,7 +166,7 @@ static void both_check(void)
     model_assert(ae__wheel_next(&wheel) == INT64_MAX);
 }
 
-MODEL(fire_two, "two timers of one slot's list, one look", both_setup, both_check, 2, 1)
+MODEL(fire_two, "two timers of one slot's list, one look", both_setup, both_check, 3, 1)
 
 static void rival_check(void)
 {
@@ -181,7 +181,7 @@ static void rivals_setup(void)
     model_thread(advance_when_armed, NULL);
 }
 
-MODEL(fire_rivals, "two workers advance one wheel", rivals_setup, rival_check, 2, 1)
+MODEL(fire_rivals, "two workers advance one wheel", rivals_setup, rival_check, 3, 1)
 
 /* ---- T6: the owner sleeps until next_ns, somebody arms an earlier one ---- */
 
@@ -235,5 +235,5 @@ static void early_check(void)
     model_assert(fired[0] == 0 && ae__wheel_next(&wheel) <= 10 * MS); /* T5 */
 }
 
-MODEL(arm_while_parking, "an earlier timer wakes the sleeping owner", early_setup, early_check, 4,
+MODEL(arm_while_parking, "an earlier timer wakes the sleeping owner", early_setup, early_check, 6,
       2)
