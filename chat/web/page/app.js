@@ -129,8 +129,11 @@ function watchOthers() {
     try {
       const fresh = await api.open(id);
       if (open?.id !== id || answering.has(id)) return;
+      const same = fresh.messages.length === views.length
+        && views.every((v, i) => v.message.id === fresh.messages[i].id);
       open = fresh;
-      views.forEach((v, i) => { if (fresh.messages[i]) v.update(fresh.messages[i]); });
+      if (same) views.forEach((v, i) => v.update(fresh.messages[i]));
+      else drawMessages();
       drawHead();
       markLast();
     } catch { /* the next look will tell */ }

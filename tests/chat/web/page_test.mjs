@@ -304,6 +304,44 @@ test('an answer goes on while another conversation is looked at', async ({ page 
   await page.evaluate((id) => { location.hash = `#/c/${id}`; }, page.id);
 });
 
+test('another page of the same conversation shows the answer, too', async ({ page, chromium }) => {
+  await page.click('#new');
+  await askFor(page, 'Answer both of us');
+  await page.waitForSelector('.streaming:not(.empty)');
+  const other = await openPage(chromium, URL_);
+  await other.goto(page.url());
+  await ready(other);
+  assert.equal(await other.locator('article').count(), 2);
+  await answered(page);
+  const text = await page.textContent('article.answer .text');
+  await other.waitForFunction((want) => document.querySelector('article.answer .text').textContent === want
+    && !document.querySelector('.streaming'), text);
+  assert.equal(await other.textContent('article.answer .tokens'),
+    await page.textContent('article.answer .tokens'));
+  assert.deepEqual(other.complaints, []);
+  await other.leave();
+  await page.evaluate((id) => { location.hash = `#/c/${id}`; }, page.id);
+  await page.waitForFunction(() => document.querySelectorAll('article').length > 20);
+});
+
+if (!MOCK) {
+  test('an answer whose page is closed stops there and is kept', async ({ chromium }) => {
+    const page = await openPage(chromium, URL_);
+    await page.goto(`${URL_}#/new`);
+    await ready(page);
+    await askFor(page, 'I leave soon');
+    await page.waitForSelector('.streaming:not(.empty)');
+    const path = `api/conversations/${new URL(page.url()).hash.slice(4)}`;
+    await page.leave();
+    let answer;
+    do {
+      answer = (await call('GET', path)).messages[1];
+    } while (answer.state === 'streaming');
+    assert.equal(answer.state, 'stopped');
+    assert.ok(answer.text.length > 0);
+  });
+}
+
 test('a long conversation shows its end first, and then all of it', async ({ chromium }) => {
   const messages = Array.from({ length: 5 }, () => sample.messages).flat();
   const { id } = await call('POST', 'api/import', { title: 'Long', messages });

@@ -63,7 +63,7 @@ test('the console stayed empty, and nothing was asked of another host', async ({
 });
 
 const chromium = await browser();
-const page = await openPage(chromium, URL_);
+const page = await openPage(chromium, URL_, { reducedMotion: 'reduce' });
 await page.goto(`${URL_}#/new`);
 await ready(page);
 const fine = await runAll({ page });
