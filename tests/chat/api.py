@@ -227,6 +227,41 @@ def wrong_requests_are_told_why():
 
 
 @case
+def a_conversation_that_does_not_fit_fails_in_the_open():
+    conversation = server.new()
+    end = server.ask(conversation, "word " * 20000).until("failed")
+    expect(end["message"]["state"], "failed")
+    expect_in("context", end["error"])
+    kept = server.read(conversation)["messages"]
+    expect([m["state"] for m in kept], ["done", "failed"], "the question is kept")
+    long = {"messages": [{"role": "user", "content": "word " * 20000}]}
+    status, _, data = server.request("POST", "/v1/chat/completions", long)
+    expect((status, json.loads(data)["error"]["code"]), (400, "context_length_exceeded"))
+
+
+@case
+def too_many_answers_at_once_are_told_to_come_again():
+    asked = {"stream": True, "messages": [{"role": "user", "content": "Hello?"}]}
+    with Chat(engine="fake:50000") as busy:
+        streams, no = [], None
+        while no is None and len(streams) < 200:
+            try:
+                streams.append(busy.stream("/v1/chat/completions", asked))
+            except Refused as refusal:
+                no = refusal
+        expect((no.status, no.code), (429, "too_many_requests"))
+        conversation = busy.new()
+        expect(busy.ask(conversation).until("failed")["message"]["state"], "failed")
+        status, headers, _ = busy.request("POST", "/v1/chat/completions", asked)
+        expect((status, headers["Retry-After"]), (429, "1"))
+        for stream in streams:
+            stream.reset()
+        wait_until(lambda: busy.request("POST", "/v1/chat/completions",
+                                        {**asked, "max_tokens": 1})[0] == 200,
+                   "those who left make room")
+
+
+@case
 def what_is_not_there_is_404():
     expect(refused(server.ask, 99999)[0], 404)
     for path in ("/api/conversations/x", "/api/conversations/-1", "/api/conversations/0",
