@@ -17,7 +17,7 @@
 
 /* Raised with each change of this file that a module built before would not understand. The
  * module's file carries it in its name. */
-#define CHAT_BACKEND_ABI 1
+#define CHAT_BACKEND_ABI 2
 
 /* The package of llama.cpp that fetch.py builds; it reads both lines here. */
 #define CHAT_LLAMA_VERSION "0.3.36"
@@ -59,6 +59,7 @@ struct chat_backend {
                       struct chat_backend_model **out);
     void (*model_close)(struct chat_backend_model *model);
     unsigned (*model_context)(const struct chat_backend_model *model); /* tokens it was made for */
+    size_t (*token_bytes)(const struct chat_backend_model *model); /* of a slot, for each token */
 
     /* Append the tokens of a text alone, or of a whole conversation up to where the answer begins;
      * a turn's text never gives a special token. 0, -ENOMEM, -EINVAL. */

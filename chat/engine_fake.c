@@ -70,6 +70,12 @@ static unsigned model_context(const struct chat_backend_model *model)
     return CONTEXT_TOKENS;
 }
 
+static size_t token_bytes(const struct chat_backend_model *model)
+{
+    (void)model;
+    return sizeof(int32_t);
+}
+
 /* ---- tokens: three bytes and how many of them count ---- */
 
 static int32_t token_of(const char *bytes, size_t length)
@@ -271,6 +277,7 @@ const struct chat_backend chat_backend_fake = {
     .model_open = model_open,
     .model_close = model_close,
     .model_context = model_context,
+    .token_bytes = token_bytes,
     .tokenize = tokenize,
     .render = render,
     .piece = piece,

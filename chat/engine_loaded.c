@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models in memory: loaded at first use, kept while something uses them, at most LOADED_MAX; the
  * one that was used longest ago makes room. All of it runs on the blocking pool, except the count
- * of uses, which is atomic: the compute thread gives models back and may take no lock. */
+ * of uses, which is atomic: the compute thread gives models back and may take no lock.
+ *
+ * Slots are what grows beside the weights (112 KiB a token for 3 B parameters), so those of a model
+ * get a quarter of the machine's memory: as many as fit are made, and if not even one does, its
+ * context is shorter. Streams without a slot wait for one. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -10,6 +14,8 @@
 #include "engine_private.h"
 
 #define CONTEXT_TOKENS_DEFAULT 8192
+#define CONTEXT_TOKENS_LEAST 512
+#define MEMORY_PART 4 /* 1 / it of the machine's is for the slots of a model */
 
 int chat_engine_backend(struct chat_engine *engine, const struct chat_backend **out)
 {
@@ -96,6 +102,27 @@ static int open_fake(struct chat_engine *engine, struct loaded *loaded)
                                        &loaded->model);
 }
 
+static uint64_t memory_for_slots(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes / MEMORY_PART : UINT64_MAX;
+}
+
+static void set_limits(const struct chat_engine *engine, struct loaded *loaded)
+{
+    unsigned most = engine->config.context_tokens;
+    loaded->context_tokens = loaded->backend->model_context(loaded->model);
+    if (most == 0) most = CONTEXT_TOKENS_DEFAULT;
+    if (loaded->context_tokens > most) loaded->context_tokens = most;
+    size_t each = loaded->backend->token_bytes(loaded->model);
+    uint64_t tokens = memory_for_slots() / (each > 0 ? each : 1);
+    if (tokens < CONTEXT_TOKENS_LEAST) tokens = CONTEXT_TOKENS_LEAST;
+    if (loaded->context_tokens > tokens) loaded->context_tokens = (unsigned)tokens;
+    uint64_t slots = tokens / loaded->context_tokens;
+    loaded->slots_max = engine->config.streams_max;
+    if (loaded->slots_max > slots) loaded->slots_max = slots > 0 ? (unsigned)slots : 1;
+}
+
 static int load(struct chat_engine *engine, const char *name, struct loaded **out)
 {
     struct loaded *loaded = calloc(1, sizeof(*loaded));
@@ -107,10 +134,7 @@ static int load(struct chat_engine *engine, const char *name, struct loaded **ou
         free(loaded);
         return rc;
     }
-    unsigned most = engine->config.context_tokens;
-    loaded->context_tokens = loaded->backend->model_context(loaded->model);
-    if (most == 0) most = CONTEXT_TOKENS_DEFAULT;
-    if (loaded->context_tokens > most) loaded->context_tokens = most;
+    set_limits(engine, loaded);
     *out = loaded;
     return 0;
 }
@@ -159,7 +183,7 @@ int chat_loaded_add_slot(struct chat_engine *engine, struct loaded *loaded)
     ae_mutex_lock(&engine->loading);
     unsigned count = atomic_load(&loaded->slots_count);
     /* as many as there are uses of the model, so the first one makes one */
-    bool wanted = count < engine->config.streams_max && count < atomic_load(&loaded->refs);
+    bool wanted = count < loaded->slots_max && count < atomic_load(&loaded->refs);
     if (wanted) {
         struct slot *slot = &loaded->slots[count];
         rc = chat_tokens_reserve(&slot->seen, loaded->context_tokens);

@@ -34,7 +34,7 @@ struct loaded {
     struct loaded *next;
     struct chat_backend_model *model;
     const struct chat_backend *backend;
-    unsigned context_tokens;
+    unsigned context_tokens, slots_max;
     atomic_uint refs;
     int64_t used_ns;
     atomic_uint slots_count; /* published after the slot */

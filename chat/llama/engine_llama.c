@@ -166,6 +166,16 @@ static unsigned model_context(const struct chat_backend_model *model)
     return tokens > 0 ? (unsigned)tokens : 1;
 }
 
+/* Keys and values, two bytes each, of every layer. */
+static size_t token_bytes(const struct chat_backend_model *model)
+{
+    const struct llama_model *llama = model->llama;
+    int32_t heads = llama_model_n_head(llama), kv_heads = llama_model_n_head_kv(llama);
+    if (heads <= 0 || kv_heads <= 0) return 1;
+    size_t width = (size_t)(llama_model_n_embd(llama) / heads * kv_heads);
+    return 2 * 2 * width * (size_t)llama_model_n_layer(llama);
+}
+
 /* ---- tokens ---- */
 
 static int append(const struct chat_backend_model *model, const char *text, size_t length,
@@ -428,6 +438,7 @@ const struct chat_backend chat_backend_module = {
     .model_open = model_open,
     .model_close = model_close,
     .model_context = model_context,
+    .token_bytes = token_bytes,
     .tokenize = tokenize,
     .render = render,
     .piece = piece,

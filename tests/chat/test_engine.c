@@ -199,6 +199,22 @@ TEST(without_the_module_an_engine_says_so_and_lives)
     chat_engine_destroy(engine);
 }
 
+static int misfit_main(void *engine)
+{
+    EXPECT_EQ(chat_engine_ready(engine), -ELIBBAD);
+    EXPECT_EQ(chat_engine_count(engine, "any", "a", 1), -ELIBBAD);
+    return 0;
+}
+
+TEST(a_file_that_is_no_module_is_refused)
+{
+    struct chat_engine_config config = { .module = "/proc/self/exe" };
+    struct chat_engine *engine = NULL;
+    REQUIRE(chat_engine_create(&config, &engine) == 0);
+    EXPECT_EQ(on_runtime(misfit_main, engine), 0);
+    chat_engine_destroy(engine);
+}
+
 static int models_main(void *engine)
 {
     struct chat_models models;

@@ -244,6 +244,40 @@ TEST(a_conversation_that_goes_on_is_not_read_again)
     chat_engine_destroy(engine);
 }
 
+static size_t huge_token_bytes(const struct chat_backend_model *model)
+{
+    (void)model;
+    return SIZE_MAX / 4096; /* no machine has room for two slots of it */
+}
+
+static int scarce_main(void *engine)
+{
+    char *question = long_question(600);
+    struct chat_stream *streams[3];
+    for (int i = 0; i < 3; i++) {
+        streams[i] = start(engine, "count: 20");
+    }
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(read_and_free(streams[i]).completion_tokens, 20);
+    }
+    struct chat_turn turn = { CHAT_USER, question, 1800 };
+    struct chat_request request = { .model = "fake", .turns = &turn, .turns_count = 1 };
+    EXPECT_EQ(chat_stream_start(engine, &request, &streams[0]), -E2BIG);
+    free(question);
+    return 0;
+}
+
+TEST(where_memory_is_scarce_streams_share_one_short_slot)
+{
+    struct chat_engine *engine = logging_engine(4);
+    logging.token_bytes = huge_token_bytes;
+    REQUIRE(ae_run(NULL, scarce_main, engine) == 0);
+    for (unsigned i = 1; i < entries_count; i++) {
+        EXPECT_PTR_EQ(entries[i].slot, entries[0].slot);
+    }
+    chat_engine_destroy(engine);
+}
+
 /* ---- cancelling ---- */
 
 static int cancel_prompt_main(void *engine)

@@ -69,6 +69,7 @@ class Backend(ctypes.Structure):
                                 ctypes.POINTER(P))),
         ('model_close', function(None, P)),
         ('model_context', function(ctypes.c_uint, P)),
+        ('token_bytes', function(SIZE, P)),
         ('tokenize', function(INT, P, ctypes.c_char_p, SIZE, ctypes.POINTER(Tokens))),
         ('render', function(INT, P, ctypes.POINTER(Turn), SIZE, ctypes.POINTER(Tokens))),
         ('piece', function(SIZE, P, ctypes.c_int32, P, SIZE)),
@@ -141,6 +142,8 @@ def a_llama_3_2_file_renders_its_template():
                 + 'world<|eot_id|>' + head('assistant'))
     expect(model.text(ids) == expected, model.text(ids))
     expect(model.backend.model_context(model.model) == 131072, 'its context')
+    bytes_ = 2 * 2 * 2 * (64 // 4 * 2)  # keys and values, two bytes, two layers, two heads of 16
+    expect(model.backend.token_bytes(model.model) == bytes_, 'the memory of a token')
 
 
 @case
