@@ -145,7 +145,8 @@ function watchOthers() {
 
 /* A message takes its place after its parent; what stood there belongs to another branch now. */
 function place(conversation, message) {
-  const at = conversation.messages.findIndex((m) => m.id === message.parent) + 1;
+  const above = conversation.messages.findIndex((m) => m.id === message.parent);
+  const at = above < 0 && message.parent ? conversation.messages.length : above + 1;
   const gone = conversation.messages.splice(at, Infinity, message);
   const t = conversation.totals;
   for (const [m, sign] of [...gone.map((m) => [m, -1]), [message, 1]]) {

@@ -66,7 +66,7 @@ export class Sidebar {
     const item = $('conversations').querySelector(`li[data-id="${c.id}"]`);
     if (!item || this.renaming) return;
     if (!this.shown) this.toggle(true);
-    const input = h('input', { type: 'text', 'aria-label': 'New title', maxlength: '200' });
+    const input = h('input', { type: 'text', 'aria-label': 'New title', maxlength: '130' });
     const before = [...item.childNodes];
     const end = (keep) => {
       if (!this.renaming) return;
