@@ -201,6 +201,7 @@ bool ae__slice_call(struct ae__task *self, struct ae__task *callee)
     struct ae__task *outer = w->caller;
     uint32_t budget = w->budget;
 
+    self->actor.next = outer ? &outer->actor : NULL; /* the chain of callers; see ae_cancelled */
     if (must_look_outside(w) || budget < 2 || !ae__queue_take(w, callee)) return false;
     bool fresh = !callee->stack && !AE_ASAN && !AE_TSAN;
     if (fresh ? !take_stack(w, callee) : !ae__slice_prepare(w, callee)) return false;

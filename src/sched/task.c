@@ -13,6 +13,8 @@
 #include "sched/worker.h"
 #include "task/locals.h"
 
+#define CALLERS_ASKED 8 /* of a chain of calls; those further out are told a little later */
+
 /* ---- handles: the block's address with the low byte of its generation in the low bits ---- */
 
 ae_task *ae__task_handle(struct ae__task *task)
@@ -146,10 +148,6 @@ static bool wait_done(struct ae__task *task, struct ae__actor *self, bool cancel
     struct ae__waiter waiter;
 
     if (ae__task_is_done(task)) return true;
-    if (self->kind == AE__ACTOR_TASK && ae__slice_call(ae__task_of(self), task) &&
-        ae__task_is_done(task)) {
-        return true;
-    }
     uint32_t sequence = ae__wait_begin(self, cancellable, AE__WAIT_JOIN, task);
     ae__waiter_init(&waiter, self, sequence, AE__REASON_DONE);
     if (!ae__task_watch(task, &waiter)) {
@@ -159,6 +157,14 @@ static bool wait_done(struct ae__task *task, struct ae__actor *self, bool cancel
     uint16_t reason = ae__wait_park(self);
     ae__task_unwatch(task, &waiter);
     return reason == AE__REASON_DONE;
+}
+
+/* Run it here and now, if it is the next one anyway (S4). True: and it is done. Only for a join,
+ * which waits in any case: a cancel reaches the task by ae_cancelled. */
+static bool call_done(struct ae__task *task, struct ae__actor *self)
+{
+    if (self->kind != AE__ACTOR_TASK || ae__task_is_done(task)) return false;
+    return ae__slice_call(ae__task_of(self), task) && ae__task_is_done(task);
 }
 
 /* Take a finished task out of its scope and free it. */
@@ -180,6 +186,7 @@ static struct ae__task *join(ae_task *handle)
     struct ae__actor *self = ae__actor_self();
 
     AE_ASSERT(&task->actor != self); /* a task cannot join itself */
+    if (!ae__actor_cancelled(self) && call_done(task, self)) return task;
     if (ae__actor_cancelled(self) || !wait_done(task, self, true)) {
         ae_cancel(handle);
         bool done = wait_done(task, self, false);
@@ -254,9 +261,27 @@ int ae_cancel_id(ae_runtime *rt, ae_task_id id)
     return ae__cancel_generation(ae__slab_at(&rt->slab, index), generation);
 }
 
+/* A joiner that runs its task as a call (S4) cannot do what a cancelled joiner must: it is done here,
+ * by the task itself when it asks. One that never asks is told when it leaves the worker. */
+static void inherit_from_callers(struct ae__task *caller, struct ae__task *callee, int depth)
+{
+    struct ae__actor *outer = caller->actor.next;
+
+    if (outer && depth > 0 && !ae__actor_cancelled(&caller->actor)) {
+        inherit_from_callers(ae__task_of(outer), caller, depth - 1);
+    }
+    if (ae__actor_cancelled(&caller->actor)) ae_cancel(ae__task_handle(callee));
+}
+
 bool ae_cancelled(void)
 {
-    return ae__actor_cancelled(ae__actor_self());
+    struct ae__actor *self = ae__actor_self();
+    struct ae__worker *w = ae__worker_self();
+
+    if (ae__actor_cancelled(self)) return true;
+    if (AE_LIKELY(!w || !w->caller)) return false;
+    inherit_from_callers(w->caller, ae__task_of(self), CALLERS_ASKED);
+    return ae__actor_cancelled(self); /* not inside of a shield */
 }
 
 /* ---- giving way ---- */

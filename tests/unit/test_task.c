@@ -132,6 +132,77 @@ TEST(a_cancelled_joiner_cancels_the_task_and_still_waits_for_it)
     EXPECT_EQ(ended, 1);
 }
 
+static _Atomic(bool) computing;
+
+static int computes_until_cancelled(void *arg)
+{
+    int64_t until_ns = ae_now() + 10 * AE_SEC;
+
+    (void)arg;
+    atomic_store(&computing, true);
+    while (!ae_cancelled()) { /* never leaves the worker */
+        if (ae_now() > until_ns) return -ETIME;
+    }
+    return 7;
+}
+
+static int joins_computing(void *arg)
+{
+    return ae_join(ae_spawn(computes_until_cancelled, arg));
+}
+
+static int joins_joiner(void *arg)
+{
+    return ae_join(ae_spawn(joins_computing, arg));
+}
+
+static int main_cancels_joiner(void *arg)
+{
+    ae_task *outer = ae_spawn(joins_joiner, arg);
+
+    while (!atomic_load(&computing)) {
+        ae_yield();
+    }
+    ae_cancel(outer);
+    return ae_join(outer);
+}
+
+TEST(the_cancel_of_a_joiner_reaches_a_task_that_only_computes)
+{
+    ae_config config = { AE_CONFIG, .workers = 2 };
+
+    if (getenv("AE_FLAVOR") || getenv("AE_STEAL")) test_skip("takes a second worker");
+    EXPECT_EQ(run(&config, main_cancels_joiner, NULL), 7);
+}
+
+static int waits_for_computing(void *arg)
+{
+    ae_task *task = ae_spawn(computes_until_cancelled, arg);
+
+    EXPECT_EQ(ae_task_wait(task), -ECANCELED); /* although the task goes on */
+    ae_cancel(task);
+    return ae_join(task);
+}
+
+static int main_cancels_waiter(void *arg)
+{
+    ae_task *waiter = ae_spawn(waits_for_computing, arg);
+
+    while (!atomic_load(&computing)) {
+        ae_yield();
+    }
+    ae_cancel(waiter);
+    return ae_join(waiter);
+}
+
+TEST(a_wait_can_be_cancelled_although_the_task_computes_on)
+{
+    ae_config config = { AE_CONFIG, .workers = 2 };
+
+    if (getenv("AE_FLAVOR") || getenv("AE_STEAL")) test_skip("takes a second worker");
+    EXPECT_EQ(run(&config, main_cancels_waiter, NULL), 7);
+}
+
 static int main_ids(void *arg)
 {
     (void)arg;
