@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmarks: `bench/run.py micro|http [--json] [--peers]`. See bench/README.md."""
+"""Runs the benchmarks: `bench/run.py micro|http|par [--json] [--peers]`. See bench/README.md."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 
+import loops
 import web
 from subjects import HERE, Builder, Missing, note, version
 
@@ -132,14 +133,14 @@ def show_versions(options):
     note(f"machine: {os.cpu_count()} CPUs, Linux {os.uname().release}, load {load:.1f}")
     names = ["aether"]
     if options.peers:
-        names += ["tokio", "go", "pthread"] if options.what == "micro" else web.PEERS
+        names += {"micro": ["tokio", "go", "pthread"], "par": ["rayon"]}.get(options.what, web.PEERS)
     for name in names:
         note(f"{name}: {version(name)}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["micro", "http"])
+    parser.add_argument("what", choices=["micro", "http", "par"])
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--peers", action="store_true", help="measure the peers too")
     parser.add_argument("--driver", choices=["epoll", "uring", "both"], default="epoll",
@@ -147,13 +148,13 @@ def main():
     parser.add_argument("--build-dir", default=str(HERE.parent / "build" / "release"))
     parser.add_argument("--bench", action="append", help="only this benchmark (repeatable)")
     parser.add_argument("--subject", action="append", help="only this subject (repeatable)")
-    parser.add_argument("--rounds", type=int, help="5 (micro) or 9 (http)")
+    parser.add_argument("--rounds", type=int, help="5 (micro, par) or 9 (http)")
     parser.add_argument("--seconds", type=int, help="of one http round: 3")
     options = parser.parse_args()
     emit = (lambda row: print(json.dumps(row), flush=True)) if options.json else Table()
     show_versions(options)
     try:
-        run = micro if options.what == "micro" else web.run
+        run = {"micro": micro, "par": loops.run}.get(options.what, web.run)
         return run(Builder(options.build_dir), options, emit)
     except web.Void as error:
         note(f"void: {error}")

@@ -72,7 +72,7 @@ class Builder:
     def _rust(self):
         target = self.out / "rust"
         env = dict(os.environ, CARGO_TARGET_DIR=str(target))
-        note("building the Rust peers (tokio, hyper)")
+        note("building the Rust peers (tokio, hyper, rayon)")
         call([tool("cargo"), "build", "--release", "--locked"], PEERS / "rust", env)
         return target / "release"
 
@@ -101,8 +101,8 @@ def first(pattern, text):
 def version(subject):
     """What a row names as the version of its subject."""
     try:
-        if subject == "tokio":
-            return locked("tokio")
+        if subject in ("tokio", "rayon"):
+            return locked(subject)
         if subject.startswith("hyper"):
             return ", ".join(locked(crate) for crate in ("hyper", "hyper-util", "tokio"))
         if subject == "go":
