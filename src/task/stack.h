@@ -68,7 +68,7 @@ void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
 /* Give the whole cache back (a worker ends). */
 void ae__stack_cache_drain(struct ae__stack_pool *pool, struct ae__stack_cache *cache);
 
-/* Give memory of stacks in the shared list back that were not used for a second. When to call again;
+/* Give the memory of stacks back that were in the shared list for a second. When to call again;
  * INT64_MAX: when there is something new. By workers that have nothing else to do. */
 int64_t ae__stack_trim(struct ae__stack_pool *pool);
 
