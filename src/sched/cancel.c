@@ -58,7 +58,8 @@ static struct ae__node *next_child(struct ae__node *parent, struct ae__node *chi
 /* C2, C3; under the node's lock. False: it was marked before. */
 static bool mark(struct ae__node *node, uint32_t bits, struct ae__wakes *wakes)
 {
-    uint32_t before = atomic_fetch_or_explicit(&node->cancelled, bits, memory_order_seq_cst);
+    /* release: who sees the cancel sees what the canceller wrote before it */
+    uint32_t before = atomic_fetch_or_explicit(&node->cancelled, bits, memory_order_release);
     struct ae__actor *owner = owner_of(node);
 
     if (before & AE__CANCELLED) return false;

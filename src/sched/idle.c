@@ -38,10 +38,12 @@ int ae__idle_notify(struct ae__idle *idle)
     /* I2: the caller's RMW on the queue orders this load after its publication */
     if (!should_wake(idle, atomic_load_explicit(&idle->state, memory_order_seq_cst))) return -1;
     ae__lock_acquire(&idle->lock);
-    uint32_t state = atomic_load_explicit(&idle->state, memory_order_seq_cst);
+    /* relaxed: not older than what was read above */
+    uint32_t state = atomic_load_explicit(&idle->state, memory_order_relaxed);
     if (should_wake(idle, state) && idle->sleeping > 0) {
+        /* relaxed, as all that begins or ends a search: see I1 */
         atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE + SEARCHING_ONE,
-                                  memory_order_seq_cst);
+                                  memory_order_relaxed);
         chosen = idle->sleepers[--idle->sleeping];
     }
     ae__lock_release(&idle->lock);
@@ -50,17 +52,17 @@ int ae__idle_notify(struct ae__idle *idle)
 
 bool ae__idle_begin_search(struct ae__idle *idle)
 {
-    uint32_t state = atomic_load_explicit(&idle->state, memory_order_seq_cst);
+    uint32_t state = atomic_load_explicit(&idle->state, memory_order_relaxed);
 
     if (2 * searching(state) >= idle->workers) return false; /* I4, about: a hint is enough */
-    atomic_fetch_add_explicit(&idle->state, SEARCHING_ONE, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&idle->state, SEARCHING_ONE, memory_order_relaxed);
     return true;
 }
 
 bool ae__idle_end_search(struct ae__idle *idle)
 {
     uint32_t before =
-        atomic_fetch_sub_explicit(&idle->state, SEARCHING_ONE, memory_order_seq_cst);
+        atomic_fetch_sub_explicit(&idle->state, SEARCHING_ONE, memory_order_relaxed);
 
     AE_ASSERT(searching(before) > 0);
     return searching(before) == 1;
@@ -87,7 +89,7 @@ bool ae__idle_unpark(struct ae__idle *idle, uint32_t index)
     for (uint32_t i = 0; i < idle->sleeping; i++) {
         if (idle->sleepers[i] != index) continue;
         idle->sleepers[i] = idle->sleepers[--idle->sleeping];
-        atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE, memory_order_relaxed);
         chosen = false;
         break;
     }

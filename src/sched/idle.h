@@ -3,8 +3,10 @@
  *
  *   state  uint32: [ unparked : 16 | searching : 16 ]
  *
- * I1  state changes by sequentially consistent read-modify-writes; with the list of sleepers, under
- *     the lock. A worker is in the list exactly while it is parked and nobody has chosen it.
+ * I1  state changes by read-modify-writes; with the list of sleepers, under the lock. A worker is
+ *     in the list exactly while it is parked and nobody has chosen it. Sequentially consistent are
+ *     the change by which a worker goes to sleep and the load by which a producer looks: the two
+ *     that must not both miss. What begins or ends a search is relaxed: who searches sleeps later.
  * I2  A producer publishes work, then reads state (RMW or after an RMW on the queue). If a worker
  *     searches, or none sleeps, it wakes nobody: the searcher will find the work, or re-scans after
  *     it was the last one to give up (I3). Else it chooses exactly one sleeper, which counts as
