@@ -133,7 +133,8 @@ def show_versions(options):
     note(f"machine: {os.cpu_count()} CPUs, Linux {os.uname().release}, load {load:.1f}")
     names = ["aether"]
     if options.peers:
-        names += {"micro": ["tokio", "go", "pthread"], "par": ["rayon"]}.get(options.what, web.PEERS)
+        peers = {"micro": ["tokio", "go", "pthread"], "par": ["rayon"]}
+        names += peers.get(options.what, web.PEERS)
     for name in names:
         note(f"{name}: {version(name)}")
 

@@ -2,7 +2,8 @@
 /* map-reduce: the sum of the bits of 20 million words.
  * map-collect: a million items, 1 % of which, all at the end, hold half of the work; the results in
  * order in new memory.
- * scan-op: prefixes of 2 million items by an operator of some 25 ns. scan-add: of 20 million by +. */
+ * scan-op: prefixes of 2 million items by an operator of some 25 ns. scan-add: of 20 million by +.
+ * */
 #include "par.h"
 
 #include <stdlib.h>

@@ -213,6 +213,11 @@ def test_06_spawn_blocking():
     run_and_compare("06_spawn_blocking")
 
 
+def test_07_batch_process():
+    """Results and errors in the order of the items."""
+    run_and_compare("07_batch_process")
+
+
 def test_08_incremental_parser():
     """The other task runs between every two chunks."""
     run_and_compare("08_incremental_parser")
