@@ -4,10 +4,11 @@
 """The chat's figures, on a real model.
 
     bench/chat/run.py [--build DIR] [--models FOLDER] [--model NAME] [--rounds N] [--threads N]
-                      [--part engine|server|peer]...
+                      [--part engine|leave|server|peer]...
 
 engine  tokens a second; the longest gap of a running stream while a 1,500-word prompt arrives; how
         soon a cancelled stream leaves the compute thread
+leave   from a client's closing its connection until the compute thread rests
 server  latency of /plaintext (open loop, fixed rate) on an idle server, and on the same one while a
         model writes answers without a pause; A/B/A, several rounds
 peer    the longest gap by HTTP, of `aether chat` and of llama-server on the same file, if
@@ -23,6 +24,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -162,6 +164,62 @@ def measure(client, address, args, what, round_):
     say(row)
 
 
+# ---- a client that leaves ----
+
+def compute_thread(pid):
+    for task in pathlib.Path(f'/proc/{pid}/task').iterdir():
+        if (task / 'comm').read_text().strip() == 'aether-compute':
+            return task / 'schedstat'
+    raise SystemExit('run.py: no compute thread')
+
+
+def ran_ns(schedstat):
+    return int(schedstat.read_text().split()[0])
+
+
+def freed_ms(schedstat, quiet_s=0.2):
+    """From now until the thread last ran, seen to a millisecond; it has then rested for a while."""
+    begin = last = time.monotonic()
+    ran = ran_ns(schedstat)
+    while time.monotonic() - last < quiet_s:
+        time.sleep(0.001)
+        now = ran_ns(schedstat)
+        if now != ran:
+            ran, last = now, time.monotonic()
+    return 1000 * (last - begin)
+
+
+def leave_once(address, model, text, pause_s, tokens):
+    """Asks, waits for `tokens` of text and `pause_s`, then closes the connection."""
+    body = json.dumps({'model': model, 'stream': True, 'max_tokens': 4000, 'temperature': 1.5,
+                       'messages': [{'role': 'user', 'content': text}]})
+    host, port = address.split(':')
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(f'POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\n'
+                  f'Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n'
+                  f'{body}'.encode())
+        seen = b''
+        while seen.count(b'"content"') < tokens:
+            seen += s.recv(4096)
+        time.sleep(pause_s)
+
+
+def leave(args, _folder):
+    program = args.build / 'cli' / 'aether'
+    command = [program, 'chat', '--models', args.models, '--store', 'memory', '-l', '127.0.0.1:0']
+    with Server(command, {}) as s:
+        chat(s.address, args.model, 'Hello', 2)  # the model is loaded
+        schedstat = compute_thread(s.process.pid)
+        for what, count, tokens in (('answer', 20, 5), ('prompt', 1500, 0)):
+            times = []
+            for i in range(4 * args.rounds):
+                text = words(count, i * 3 + count)
+                leave_once(s.address, args.model, text, 0.3 + i % 5 * 0.017, tokens)
+                times.append(freed_ms(schedstat))
+            say({'bench': f'client leaves, {what}', 'longest_ms': round(max(times), 1),
+                 'median_ms': round(sorted(times)[len(times) // 2], 1), 'count': len(times)})
+
+
 def longest_gap(subject, address, args, serial):
     times, stop = [], threading.Event()
     runs = threading.Thread(target=chat, args=(address, args.model, words(20, serial), 4000,
@@ -197,6 +255,9 @@ def peer(args, folder):
             longest_gap('llama-server', s.address, args, round_ * 10)
 
 
+PARTS = {'engine': engine, 'leave': leave, 'server': server, 'peer': peer}
+
+
 def main():
     parser = argparse.ArgumentParser(description='the figures of the chat')
     data = os.environ.get('XDG_DATA_HOME') or os.path.expanduser('~/.local/share')
@@ -207,7 +268,7 @@ def main():
     parser.add_argument('--threads', type=int, default=0, help='that compute; 0 = the default')
     parser.add_argument('--rate', type=int, default=1000, help='requests a second of /plaintext')
     parser.add_argument('--seconds', type=float, default=5)
-    parser.add_argument('--part', action='append', choices=['engine', 'server', 'peer'])
+    parser.add_argument('--part', action='append', choices=list(PARTS))
     args = parser.parse_args()
     args.build = args.build.resolve()
     fetch = [sys.executable, TOP / 'chat' / 'fetch.py']
@@ -216,8 +277,8 @@ def main():
     if 'AETHER_LLAMA_MODULE' not in os.environ:
         subprocess.run([*fetch, 'engine'], check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory(prefix='aether-bench-') as folder:
-        for part in args.part or ['engine', 'server', 'peer']:
-            {'engine': engine, 'server': server, 'peer': peer}[part](args, pathlib.Path(folder))
+        for part in args.part or PARTS:
+            PARTS[part](args, pathlib.Path(folder))
 
 
 if __name__ == '__main__':
