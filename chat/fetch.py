@@ -247,11 +247,12 @@ def module_path():
     return cache() / f'llama-{version}-{cpu_key()}' / f'aether-llama-{abi}.so'
 
 
-def run(command, what):
+def run(command, what, show=True):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False)
     if done.returncode != 0:
-        print(done.stdout[-4000:], file=sys.stderr)
+        if show:
+            print(done.stdout[-4000:], file=sys.stderr)
         raise Failed(f'{what} failed')
     return done.stdout
 
@@ -321,14 +322,14 @@ def build_llama(home, progress):
     shutil.rmtree(work, ignore_errors=True)
 
 
-def compile_module(target, flags, libraries):
+def compile_module(target, flags, libraries, show=True):
     here, _ = sources()
     temporary = target.with_name(f'.{target.name}.{os.getpid()}')
     run(['gcc', '-std=gnu11', '-D_GNU_SOURCE', '-O2', '-fPIC', '-shared', '-fvisibility=hidden',
          f'-I{here}', f'-I{here.parent / "include"}', *flags, '-o', str(temporary),
          str(here / 'llama' / 'engine_llama.c'), *libraries, '-Wl,--exclude-libs,ALL',
          '-Wl,-Bsymbolic', '-Wl,--no-undefined', '-lstdc++', '-lm', '-lpthread', '-ldl'],
-        'compiling the engine')
+        'compiling the engine', show)
     os.replace(temporary, target)
 
 
@@ -344,7 +345,7 @@ def system_llama(target):
     libraries = [w for w in words if w.startswith(('-l', '-L', '-Wl'))]
     libraries += ['-lggml-cpu', '-lggml-base']
     try:
-        compile_module(target, [w for w in words if w not in libraries], libraries)
+        compile_module(target, [w for w in words if w not in libraries], libraries, show=False)
     except Failed:
         return False
     return True
