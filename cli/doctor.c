@@ -6,6 +6,7 @@
 #include "cli.h"
 
 #include <aether/blocking.h>
+#include <aether/log.h>
 #include <aether/metrics.h>
 #include <aether/run.h>
 #include <aether/task.h>
@@ -22,9 +23,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#ifndef SYS_io_uring_setup
-#define SYS_io_uring_setup 425
-#endif
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
@@ -91,7 +89,6 @@ static void show_kernel(void)
     if (uname(&name) == 0) fact(name.sysname, name.release, name.machine);
     look_for_call("openat2", SYS_openat2, "files: symbolic links are refused altogether");
     look_for_call("epoll_pwait2", SYS_epoll_pwait2, "timers are exact to the millisecond only");
-    look_for_call("io_uring", SYS_io_uring_setup, "nothing yet: epoll is the driver");
     fact("guard pages by madvise", guards ? "yes" : "no",
          guards ? NULL : "each stack takes two mappings: fewer tasks fit vm.max_map_count");
 }
@@ -158,6 +155,61 @@ static void show_processors(void)
     if (asked) fact("AE_WORKERS", asked, "overrides the count");
 }
 
+/* ---- I/O drivers ---- */
+
+/* What the runtime says when it takes epoll in place of io_uring. */
+static char reason[160];
+
+static void keep_reason(void *context, enum ae_log_level level, const char *line)
+{
+    static const char before[] = "epoll instead of io_uring: ";
+    const char *found = strstr(line, before);
+
+    (void)context;
+    (void)level;
+    if (found) snprintf(reason, sizeof reason, "%s", found + sizeof before - 1);
+}
+
+static int name_driver(void *arg)
+{
+    ae_metrics m = { .size = sizeof m };
+
+    int rc = ae_metrics_get(NULL, &m);
+    if (rc == 0) snprintf(arg, sizeof m.driver, "%s", m.driver);
+    return rc;
+}
+
+/* Asked of a runtime of its own, which wants rings: so the answer is the one that counts. */
+static void show_io_uring(void)
+{
+    const ae_config config = { AE_CONFIG, .workers = 1, .driver = AE_DRIVER_URING };
+    char name[16] = "";
+
+    ae_log_set_sink(keep_reason, NULL);
+    int rc = ae_run(&config, name_driver, name);
+    ae_log_set_sink(NULL, NULL);
+    if (rc == 0 && strcmp(name, "uring") == 0) {
+        fact("io_uring", "yes", "AE_DRIVER=uring asks for it: docs/io_uring.md says when it pays");
+    } else {
+        fact("io_uring", "no", reason[0] ? reason : ae_strerror(rc));
+    }
+}
+
+static void show_drivers(void)
+{
+    const char *asked = getenv("AE_DRIVER");
+    struct rlimit locked;
+
+    heading("I/O drivers");
+    fact("AE_DRIVER", asked && *asked ? asked : "auto", "auto is epoll");
+    fact("epoll", "yes", NULL);
+    show_io_uring();
+    show_setting("kernel.io_uring_disabled", "/proc/sys/kernel/io_uring_disabled", 0, NULL);
+    if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY) {
+        fact_u64("memory to lock, KiB", locked.rlim_cur >> 10, "rings need none since Linux 5.12");
+    }
+}
+
 /* ---- the runtime itself ---- */
 
 static int nothing(void *arg)
@@ -214,6 +266,7 @@ int cmd_doctor(int argc, char **argv)
     show_kernel();
     show_limits();
     show_processors();
+    show_drivers();
     fflush(stdout);
     int rc = ae_run(NULL, look_at_runtime, NULL);
     return rc < 0 ? cli_fail(EXIT_FAILURE, "no runtime can be started: %s", ae_strerror(rc)) : 0;

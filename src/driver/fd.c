@@ -121,7 +121,7 @@ static void reset(struct ae__fd *fd, int number, unsigned flags, struct ae__fd_r
     AE_ASSERT(!fd->flights);
     fd->number = number;
     fd->flags = (uint8_t)flags;
-    fd->closing = fd->registered = fd->ended = false;
+    fd->closing = fd->registered = fd->ended = fd->more = false;
     fd->home = NULL;
     fd->ref = ref;
     for (int side = 0; side < 2; side++) {

@@ -33,6 +33,7 @@ struct ae__fd {
     bool closing;
     bool registered;     /* with the epoll of `home` */
     bool ended;          /* RDHUP, HUP or ERR was seen: no edge will come after it */
+    bool more;           /* ring: the last receive left data behind */
     struct ae__fd_side sides[2];
     struct ae__driver *home;
     struct ae__flight *flights; /* requests that a ring holds */
@@ -53,6 +54,7 @@ struct ae__fds {
     struct ae__driver *first_driver; /* of slot 0: for threads that are no workers */
     unsigned drivers;
     bool rings;          /* set once: the drivers have rings, not epolls */
+    bool tries;          /* set once: rings get only what a system call could not do */
     _Atomic(uint64_t) other_syscalls; /* made without a driver at hand */
 
     struct ae__lock foreign_lock;

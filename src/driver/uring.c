@@ -29,6 +29,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -163,6 +164,13 @@ static int make_ring(struct ae__driver *driver)
     return on_thread(make_on_thread, &making);
 }
 
+static bool wants_tries(void)
+{
+    const char *text = ae__os_env("AE_URING");
+
+    return text && strcmp(text, "try") == 0;
+}
+
 static int create(struct ae_runtime *rt, unsigned slot, struct ae__driver **out)
 {
     struct ae__driver *driver = ae__mem_aligned(AE_CACHE_LINE, sizeof *driver);
@@ -180,6 +188,7 @@ static int create(struct ae_runtime *rt, unsigned slot, struct ae__driver **out)
         return rc;
     }
     driver->fds->rings = true;
+    driver->fds->tries = wants_tries();
     *out = driver;
     return 0;
 }

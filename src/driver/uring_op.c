@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations of the io_uring driver: launched, recalled, landed. U1 to U9 are in uring.c.
  *
- * An operation is tried first by a plain system call if that is likely to succeed at once: the data
- * of a request is there when its task starts, and a response fits the send buffer. What would block
- * goes to the ring. Connecting and sendfile are always tried by system calls (the kernel would give
- * them to threads of its own), and the ring only says when to try again. */
+ * Small reads and writes gather in the ring: a loop's turn then costs one entry for all of them. A
+ * large write goes by a system call of its own, while its data is in the cache, and so does a read
+ * of what is known to be there. Accepting is tried first, so that a burst is taken in one go.
+ * Connecting and sendfile are always tried by system calls (the kernel would give them to threads
+ * of its own), and the ring only says when to try again. AE_URING=try tries everything first. */
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -28,6 +29,7 @@ enum {
     SPARE_MAX = 4096,
     PENDING_MAX = 32,                /* entries that may gather before they are submitted */
     LENGTH_MAX = 1 << 30,            /* of one request: lengths are 32 bits in the ring */
+    GATHER_MAX = 16 << 10,           /* larger writes are sent at once */
 };
 
 /* ---- flights ---- */
@@ -415,7 +417,8 @@ static void note_readiness(struct ae__flight *flight, const struct io_uring_cqe 
 
     switch ((enum ae__op_code)flight->code) {
     case AE__OP_READ:
-        sides[AE__SIDE_READ].ready = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
+        flight->fd->more = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
+        sides[AE__SIDE_READ].ready = flight->fd->more;
         return;
     case AE__OP_ACCEPT:
         events = AE_READABLE;
@@ -495,6 +498,26 @@ ssize_t ae__uring_take(struct ae__op *op)
     return n == -EINTR || n == -ECANCELED ? AE__WOULD_BLOCK : n;
 }
 
+static bool is_small(const struct ae__op *op)
+{
+    size_t total = 0;
+
+    for (int i = 0; i < op->writev.count && total < GATHER_MAX; i++) {
+        total += op->writev.iov[i].iov_len;
+    }
+    return total < GATHER_MAX;
+}
+
+/* Shall it go to the ring without a try? */
+static bool gathers(const struct ae__driver *driver, const struct ae__op *op)
+{
+    const struct ae__fd *fd = op->fd;
+
+    if (!driver || driver->fds != fd->fds || fd->fds->tries) return false;
+    if (op->code == AE__OP_WRITEV) return is_small(op);
+    return op->code == AE__OP_READ && !fd->more;
+}
+
 ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op)
 {
     AE_ASSERT(op->flight.state == FLIGHT_NONE || op->flight.state == FLIGHT_LANDED);
@@ -502,6 +525,7 @@ ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op)
         ssize_t n = ae__uring_take(op);
         if (n != AE__WOULD_BLOCK) return n;
     }
+    if (gathers(driver, op)) return is_closed(op) ? -ECANCELED : AE__WOULD_BLOCK;
     return ae__epoll_try(driver, op);
 }
 
