@@ -206,7 +206,9 @@ bool ae__slice_call(struct ae__task *self, struct ae__task *callee)
     bool fresh = !callee->stack && !AE_ASAN && !AE_TSAN;
     if (fresh ? !take_stack(w, callee) : !ae__slice_prepare(w, callee)) return false;
     if (AE_UNLIKELY(w->rt->config.on_suspend)) call_hook(w, w->rt->config.on_suspend, self);
-    set_state(self, AE__TASK_PARKED); /* for people */
+    set_state(self, AE__TASK_PARKED); /* this and the next two are for people */
+    self->actor.wait_kind = AE__WAIT_JOIN;
+    self->actor.wait_object = callee;
     w->caller = self;
     bool returned = call(w, self, callee, fresh);
     AE_ASSERT(w == ae__worker_self()); /* S4 */
@@ -214,6 +216,7 @@ bool ae__slice_call(struct ae__task *self, struct ae__task *callee)
     w->caller = outer;
     w->budget = budget - 1;
     set_state(self, AE__TASK_RUNNING);
+    self->actor.wait_kind = AE__WAIT_NONE;
     if (returned) {
         ae__task_finish(w, callee);
     } else {

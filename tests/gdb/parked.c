@@ -74,6 +74,14 @@ static int wait_until_parked(void)
     return rc;
 }
 
+/* Joined by the app, which calls it: nobody else is there to run. */
+static int stopper(void *dump)
+{
+    ae_self_set_name("stopper");
+    everybody_is_parked(dump != NULL);
+    return 0;
+}
+
 static int app(void *dump)
 {
     int rc = ae_listen("127.0.0.1:0", NULL, &listener);
@@ -88,7 +96,7 @@ static int app(void *dump)
         rc = ae_go(parked[i], NULL);
     }
     if (rc == 0) rc = wait_until_parked();
-    everybody_is_parked(dump != NULL);
+    if (rc == 0) rc = ae_join(ae_spawn(stopper, dump));
     ae_mutex_unlock(&lock);
     ae_scope_cancel(&scope, 0);
     rc = ae_scope_end(&scope, rc);

@@ -24,7 +24,8 @@ import gdb.unwinder
 TASK_BYTES = 256
 READ_TASKS = 4096  # how many control blocks are read at once
 # The runtime's own way into a switch, the same for every waiting task: not shown by `ae bt`.
-INTO_SWITCH = re.compile(r"ae__(arch_switch|context_switch|slice_leave|seam_park|wait_park) ")
+INTO_SWITCH = re.compile(r"(ae__(arch_(switch|call)|context_(switch|call)|slice_(leave|call)|"
+                         r"seam_park|wait_park)|call) ")
 
 
 # ---- what the program's memory says ----
