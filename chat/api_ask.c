@@ -29,6 +29,7 @@ struct answering {
     size_t room;                  /* of message.text */
     char model[CHAT_MODEL_NAME_MAX + 1];
     int64_t began_ns, saved_ns, told_ns;
+    int store_error;              /* of keeping it while it is written */
     struct json_writer json;
 };
 
@@ -113,7 +114,10 @@ static int keep_sometimes(struct answering *a)
     a->saved_ns = now;
     chat_stream_result(a->stream, &result);
     take_figures(a, &result);
-    return chat_store_save(a->chat->store, a->conversation, &a->message, NULL);
+    int rc = chat_store_save(a->chat->store, a->conversation, &a->message, NULL);
+    if (rc == -EBUSY) return 0; /* the next time, half a second later */
+    if (rc < 0 && rc != -ECANCELED) a->store_error = rc;
+    return rc;
 }
 
 static int on_text(void *context, const char *text, size_t size)
@@ -148,19 +152,18 @@ static int on_quiet(void *context)
 
 /* ---- its end ---- */
 
-static void set_end(struct answering *a, const struct chat_result *result, int rc)
+static void set_end(struct answering *a, const struct chat_result *result)
 {
     struct chat_message *m = &a->message;
-    int error = result->end == CHAT_FAILED ? result->error : 0;
+    const char *error = NULL;
 
-    if (result->end == CHAT_STOP || result->end == CHAT_LENGTH) m->state = MESSAGE_DONE;
-    else m->state = error ? MESSAGE_FAILED : MESSAGE_STOPPED;
-    if (rc == -ENOMEM || rc == -ENOSPC || rc == -EIO) {
-        m->state = MESSAGE_FAILED;
-        m->error = (char *)chat_store_error(rc);
-    } else if (error) {
-        m->error = (char *)chat_engine_error(error);
-    }
+    if (result->end == CHAT_FAILED) error = chat_engine_error(result->error);
+    if (a->store_error) error = chat_store_error(a->store_error);
+    m->error = (char *)error;
+    if (error) m->state = MESSAGE_FAILED;
+    else if (result->end == CHAT_STOP || result->end == CHAT_LENGTH) m->state = MESSAGE_DONE;
+    else m->state = MESSAGE_STOPPED;
+    if (!m->text) m->text = (char *)""; /* there was not even memory for an empty one */
     take_figures(a, result);
 }
 
@@ -181,7 +184,7 @@ static int finish(struct answering *a, const struct chat_result *result, int rc)
     ae_shield shield;
 
     ae_shield_begin(&shield, KEEP_GRACE_NS);
-    set_end(a, result, rc);
+    set_end(a, result);
     count(a);
     int kept = chat_store_save(a->chat->store, a->conversation, &a->message, &totals);
     ae_shield_end(&shield);

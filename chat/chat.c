@@ -233,6 +233,7 @@ int chat_create(const struct chat_opts *opts, struct chat **out)
     *out = NULL;
     if (!chat) return -ENOMEM;
     chat->opts = *opts;
+    requests_prepare();
     set_guard(chat);
     int rc = make_store(chat);
     if (rc == 0) rc = make_engine(chat);

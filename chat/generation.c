@@ -89,6 +89,7 @@ void generation_end(struct generation *g)
 
 int generation_stop(struct chat *chat, int64_t conversation)
 {
+    if (conversation <= 0) return 0; /* what belongs to no conversation is nobody else's to stop */
     ae_mutex_lock(&chat->mutex);
     struct generation *g = find(chat, conversation);
     if (g) {

@@ -249,6 +249,10 @@ static int write_completion(struct completing *c, const struct chat_request *req
     if (rc == 0) rc = pump_run(&(struct pump){ c->stream, on_text, on_quiet, c });
     if (rc < 0) return rc;
     chat_stream_result(c->stream, &result);
+    if (result.end == CHAT_CANCELLED) { /* by the server's end: the answer is not whole */
+        result.end = CHAT_FAILED;
+        result.error = -ESHUTDOWN;
+    }
     return c->streamed ? end_stream(c, &result) : end_whole(c, &result);
 }
 

@@ -26,6 +26,9 @@ struct request {
 
 void request_free(struct request *r);
 
+/* Once, before threads decode. */
+void requests_prepare(void);
+
 /* 0; -EINVAL: see r->why; -ENOMEM. */
 
 struct title_request {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEPTH_MAX 32
+
 int request_refuse(struct request *r, const char *member, const char *format, ...)
 {
     va_list args;
@@ -19,9 +21,29 @@ int request_refuse(struct request *r, const char *member, const char *format, ..
     return -EINVAL;
 }
 
+/* The parser recurses, and runs on a task's stack: no request needs more than a few levels. */
+static bool is_too_deep(const char *body, size_t size)
+{
+    bool in_string = false;
+    int depth = 0;
+
+    for (size_t i = 0; i < size && depth <= DEPTH_MAX; i++) {
+        char c = body[i];
+        if (in_string && c == '\\') i++;
+        else if (c == '"') in_string = !in_string;
+        else if (!in_string && (c == '[' || c == '{')) depth++;
+        else if (!in_string && (c == ']' || c == '}')) depth--;
+    }
+    return depth > DEPTH_MAX;
+}
+
 int request_parse(struct request *r, const char *body, size_t size)
 {
     json_error_t error;
+
+    if (is_too_deep(body, size)) {
+        return request_refuse(r, NULL, "The body is nested more than %d deep.", DEPTH_MAX);
+    }
     json_t *root = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
 
     if (!root && json_error_code(&error) == json_error_out_of_memory) return -ENOMEM;
@@ -29,6 +51,11 @@ int request_parse(struct request *r, const char *body, size_t size)
     r->root = root;
     if (json_is_object(root)) return 0;
     return request_refuse(r, NULL, "The body must be a JSON object.");
+}
+
+void requests_prepare(void)
+{
+    json_object_seed(0); /* of its hash tables: random, and so nobody can make them slow */
 }
 
 void request_free(struct request *r)

@@ -197,6 +197,28 @@ def a_deleted_conversation_ends_its_answer():
 
 
 @case
+def what_has_no_conversation_is_not_stopped_by_the_way():
+    asked = {"stream": True, "messages": [{"role": "user", "content": "Hello?"}]}
+    stream = slow.stream("/v1/chat/completions", asked)
+    next(iter(stream))
+    for path in ("/api/conversations/0", "/api/conversations/x"):
+        expect(slow.request("DELETE", path)[0], 404)
+        expect(slow.request("POST", path + "/stop", {})[0], 204)
+    seen = [value for _, value in zip(range(5), stream)]
+    expect(len(seen), 5, "it goes on")
+    stream.reset()
+
+
+@case
+def deep_nesting_is_refused():
+    for depth in (2, 31, 32, 2000, 100000):
+        nested = b'{"text":"Hello?","more":' + b"[" * depth + b"]" * depth + b"}"
+        status = server.request("POST", f"/api/conversations/{server.new()}/messages", nested,
+                                {"Content-Type": "application/json"})[0]
+        expect(status, 200 if depth < 32 else 400, str(depth))
+
+
+@case
 def wrong_requests_are_told_why():
     conversation = server.new()
     messages = f"/api/conversations/{conversation}/messages"
