@@ -39,6 +39,7 @@ int store__schema(sqlite3 *db) AE_MUST_CHECK;
 
 /* store_read.c */
 int store__conversation(sqlite3 *db, int64_t id, struct chat_conversation *out) AE_MUST_CHECK;
-int store__branch(sqlite3 *db, int64_t id, int64_t leaf, struct chat_thread *out) AE_MUST_CHECK;
+int store__branch(sqlite3 *db, int64_t id, int64_t leaf, bool texts,
+                  struct chat_thread *out) AE_MUST_CHECK;
 
 #endif

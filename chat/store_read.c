@@ -46,8 +46,9 @@ static int read_conversation(sqlite3_stmt *row, struct chat_conversation *out)
     return out->title ? 0 : -ENOMEM;
 }
 
-#define MESSAGE "m.id, m.parent, m.role, m.state, m.text, m.model, m.error, m.tokens," \
-                " m.prompt_tokens, m.sent_ms, m.finished_ms, m.duration_ms"
+/* ?3: whether texts are wanted. Where they are not, their pages are not read. */
+#define MESSAGE "m.id, m.parent, m.role, m.state, CASE WHEN ?3 THEN m.text ELSE '' END," \
+                " m.model, m.error, m.tokens, m.prompt_tokens, m.sent_ms, m.finished_ms, m.duration_ms"
 
 static int read_message(sqlite3_stmt *row, struct chat_message *out)
 {
@@ -114,10 +115,10 @@ static int add_message(sqlite3_stmt *row, struct chat_thread *out)
     return rc;
 }
 
-int store__branch(sqlite3 *db, int64_t id, int64_t leaf, struct chat_thread *out)
+int store__branch(sqlite3 *db, int64_t id, int64_t leaf, bool texts, struct chat_thread *out)
 {
     sqlite3_stmt *row;
-    int rc = store__prepare(db, &row, BRANCH, "ii", id, leaf);
+    int rc = store__prepare(db, &row, BRANCH, "iii", id, leaf, (int64_t)texts);
     if (rc < 0) return rc;
 
     while ((rc = store__step(row)) > 0) {
@@ -140,7 +141,7 @@ static int read_thread(sqlite3 *db, void *arg)
     struct read_args *args = arg;
     int rc = store__conversation(db, args->id, &args->out->conversation);
 
-    return rc < 0 ? rc : store__branch(db, args->id, args->leaf, args->out);
+    return rc < 0 ? rc : store__branch(db, args->id, args->leaf, true, args->out);
 }
 
 int chat_store_read(struct chat_store *store, int64_t id, int64_t leaf, struct chat_thread *out)

@@ -28,7 +28,7 @@ static int show(sqlite3 *db, int64_t id, int64_t leaf, int64_t now_ms, struct ch
 
     if (leaf) rc = store__change(db, "UPDATE conversation SET shown = ? WHERE id = ?", "ii",
                                  leaf, id);
-    if (rc == 0) rc = store__branch(db, id, CHAT_SHOWN, &branch);
+    if (rc == 0) rc = store__branch(db, id, CHAT_SHOWN, false, &branch);
     if (rc == 0) {
         rc = store__change(db, "UPDATE conversation SET messages = ?, tokens = ?,"
                            " updated_ms = max(updated_ms, ?) WHERE id = ?", "iiii",
