@@ -163,6 +163,23 @@ static void overflow_setup(void)
 
 MODEL(overflow_steal, "a full ring overflows while a thief copies", overflow_setup, check, 4, 2)
 
+/* Nothing was there before: a thief that sees the new head must not see a tail before it. */
+static void push_five_pop(void *arg)
+{
+    (void)arg;
+    push_some(5, false);
+    pop_all(0);
+}
+
+static void fresh_setup(void)
+{
+    reset();
+    model_thread(push_five_pop, NULL);
+    model_thread(steal, (void *)1);
+}
+
+MODEL(overflow_fresh, "an empty ring is filled until it overflows", fresh_setup, check, 3, 2)
+
 static void wrap_setup(void)
 {
     reset();

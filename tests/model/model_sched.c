@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "sched/runtime.h"
+#include "sched/spawn.h"
 #include "sched/worker.h"
 
 enum { WORKERS = 2, TASKS = 6 };
@@ -297,6 +298,29 @@ static void spawn_setup(void)
 
 MODEL(spawn_two_tasks, "LIFO slot, ring, steal, and the other worker parks", spawn_setup, check, 2,
       0)
+
+/* New tasks: the first goes to the LIFO slot, the others to the ring. */
+static int spawn_new(void *arg)
+{
+    (void)arg;
+    for (int i = 1; i <= 2; i++) {
+        tasks[i].status = i + 1;
+        ae__ready_new(&tasks[i]);
+    }
+    return 0;
+}
+
+static void spawn_new_setup(void)
+{
+    reset();
+    expected = 3;
+    tasks[0].fn = spawn_new;
+    start_workers();
+    model_thread(outside_one, (void *)0);
+}
+
+MODEL(spawn_new_tasks, "a new task displaces nobody, and waits for nobody", spawn_new_setup, check,
+      2, 0)
 
 /* A task that runs until another one has run: the other worker must come and get it (chain of
  * wakes; the LIFO slot alone wakes nobody, so there are two). */

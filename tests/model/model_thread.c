@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plain threads as actors (sched/thread.c), sleeping on futexes that may wake for no reason, with
+/* Plain threads as actors (sched/thread.c, ready.c), sleeping on futexes that may wake for no reason, with
  * timers of their own; and the spin lock (task/lock.c). All unmodified. */
 #include "environment.h"
 
@@ -8,6 +8,7 @@
 #include "arch/os.h"
 #include "arch/thread.h"
 #include "base/mem.h"
+#include "sched/driver.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 
@@ -52,11 +53,6 @@ void ae__os_fault_stack_drop(void *stack)
     (void)stack;
 }
 
-void ae__worker_unpark(struct ae__worker *w)
-{
-    (void)w;
-}
-
 void *ae__mem_zalloc(size_t size)
 {
     (void)size;
@@ -68,14 +64,12 @@ void ae__mem_free(void *ptr)
     (void)ptr;
 }
 
-/* As ready.c does it for a thread. */
-void ae__ready(struct ae__actor *actor)
+void ae__os_futex_wake(_Atomic(uint32_t) *word, int count)
 {
-    struct ae__thread *thread = ae__thread_of(actor);
-
-    atomic_store_explicit(&thread->token, 1, memory_order_release);
-    model_futex_wake((const uint32_t *)&thread->token, 1);
+    model_futex_wake((const uint32_t *)word, count);
 }
+
+const struct ae__parts ae__parts;
 
 /* ---- set-up ---- */
 

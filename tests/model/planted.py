@@ -40,6 +40,9 @@ bug('runq/push_pop_steal_twice', 'a pop by load and store: a task is popped twic
 bug('runq/overflow_steal', 'an overflow that a thief has outrun goes on', 'sched/runq.c',
     'memory_order_relaxed)) {\n        return false;\n    }',
     'memory_order_relaxed)) {\n    }')
+bug('runq/overflow_fresh', 'the head moves on without release', 'sched/runq.c',
+    'if (!atomic_compare_exchange_strong_explicit(&q->head, &head, next, memory_order_release,',
+    'if (!atomic_compare_exchange_strong_explicit(&q->head, &head, next, memory_order_relaxed,')
 bug('runq/inject_push_pop', 'the tail of an emptied queue dangles', 'sched/inject.c',
     'if (!q->head) q->tail = &q->head;', '')
 bug('runq/inject_two_takers', 'who comes second takes from an empty queue', 'sched/inject.c',
@@ -67,6 +70,9 @@ bug('sched/hog', 'what falls out of the LIFO slot wakes nobody', 'sched/queue.c'
     'if (old) ae__queue_push(w, old, true);', 'if (old) ae__queue_push(w, old, false);')
 bug('sched/spawn_two_tasks', 'what falls out of the LIFO slot is forgotten', 'sched/queue.c',
     'if (old) ae__queue_push(w, old, true);', 'if (old && 0) ae__queue_push(w, old, true);')
+bug('sched/spawn_new_tasks', 'a new task that finds the LIFO slot taken is forgotten',
+    'sched/queue.c', '} else {\n        ae__queue_push(w, task, true);', '} else if (0) {\n'
+    '        ae__queue_push(w, task, true);')
 bug('sched/pinned', 'the worker is woken before the task is queued', 'sched/ready.c',
     'ae__inject_push(&rt->workers[index]->pinned, &task->actor);',
     'ae__worker_unpark(rt->workers[index]); '
