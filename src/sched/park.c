@@ -5,7 +5,9 @@
  *     searched at all (I4): since it looked, the searchers may have found work and a producer may
  *     have seen nobody asleep.
  * P2  It says ASLEEP, and sleeps only if nobody had said NOTIFIED before; who says NOTIFIED over
- *     ASLEEP also kicks the driver, whose wake is a latch. So no wake is lost between the two.
+ *     ASLEEP also kicks the driver, whose wake is a latch. So no wake is lost between the two. All
+ *     are read-modify-writes of one word, so this needs no order; what was written before NOTIFIED
+ *     is seen after AWAKE.
  * P3  Before it sleeps it fires what is overdue on anybody's wheel.
  * P4  While starts wait for a stack it sleeps without any in its cache, and not for long (K3 in
  *     shortage.c).
@@ -45,7 +47,7 @@ static bool has_own_work(struct ae__worker *w)
 {
     return ae__inject_length(&w->pinned) > 0 || !ae__runq_is_empty(&w->ring) ||
            atomic_load_explicit(&w->lifo, memory_order_relaxed) ||
-           atomic_load_explicit(&w->rt->stopping, memory_order_seq_cst) >= 2;
+           atomic_load_explicit(&w->rt->stopping, memory_order_relaxed) >= 2; /* P2 */
 }
 
 static void sleep_until_woken(struct ae__worker *w)
@@ -57,7 +59,7 @@ static void sleep_until_woken(struct ae__worker *w)
     int64_t deadline_ns = ae__wheel_park(&w->wheel);
     /* P2 */
     if (atomic_compare_exchange_strong_explicit(&w->park, &awake, AE__ASLEEP,
-                                                memory_order_seq_cst, memory_order_seq_cst)) {
+                                                memory_order_relaxed, memory_order_relaxed)) {
         bool shortage = ae__shortage_any(w->rt); /* P4 */
         if (shortage) deadline_ns = ae__shortage_sleep(deadline_ns);
         int64_t trim_ns = ae__stack_trim(&w->rt->stacks); /* P5 */
@@ -67,7 +69,8 @@ static void sleep_until_woken(struct ae__worker *w)
             ae__parts.driver->poll(w->driver, deadline_ns, &wakes);
         }
     }
-    atomic_exchange_explicit(&w->park, AE__AWAKE, memory_order_seq_cst);
+    /* acquire pairs with the release in ae__worker_unpark: what it was woken for */
+    atomic_exchange_explicit(&w->park, AE__AWAKE, memory_order_acquire);
     ae__wheel_unpark(&w->wheel);
     w->searching = ae__idle_unpark(&w->rt->idle, w->index);
     if (ae__wheel_next(&w->wheel) != INT64_MAX) {

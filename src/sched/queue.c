@@ -20,8 +20,8 @@ static struct ae__task *lifo_swap(struct ae__worker *w, struct ae__task *next,
 static struct ae__task *lifo_take(struct ae__worker *w)
 {
     if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) return NULL;
-    /* acquire pairs with the release of ae__queue_push_lifo: a thief may have been faster */
-    return lifo_swap(w, NULL, memory_order_acquire);
+    /* relaxed: what is in it the owner has put there, unless a thief was faster */
+    return lifo_swap(w, NULL, memory_order_relaxed);
 }
 
 /* With many tasks each is cold when its turn comes: fetch the control block of the one after the
@@ -90,7 +90,7 @@ void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task)
         atomic_store_explicit(&w->lifo, task, memory_order_release);
         return;
     }
-    struct ae__task *old = lifo_swap(w, task, memory_order_acq_rel);
+    struct ae__task *old = lifo_swap(w, task, memory_order_release);
     if (old) ae__queue_push(w, old, true);
 }
 
@@ -105,7 +105,8 @@ void ae__queue_push_new(struct ae__worker *w, struct ae__task *task)
 
 void ae__worker_unpark(struct ae__worker *w)
 {
-    if (atomic_exchange_explicit(&w->park, AE__NOTIFIED, memory_order_seq_cst) == AE__ASLEEP) {
+    /* P2; release: who wakes sees what was written before */
+    if (atomic_exchange_explicit(&w->park, AE__NOTIFIED, memory_order_release) == AE__ASLEEP) {
         ae__parts.driver->wake(w->driver);
     }
 }
