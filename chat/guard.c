@@ -85,7 +85,7 @@ bool guard_origin_ok(const char *origin, const char *authority)
                     : strncmp(origin, "https://", 8) == 0 ? 8
                                                           : 0;
 
-    return scheme && strcasecmp(origin + scheme, authority) == 0;
+    return scheme && origin[scheme] && strcasecmp(origin + scheme, authority) == 0;
 }
 
 /* ---- keys ---- */
@@ -108,8 +108,10 @@ bool guard_key_ok(const char *key, const char *authorization)
 
 bool guard_is_loopback(const char *address)
 {
-    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
-           strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
+    char host[HOST_MAX + 1];
+
+    if (strncmp(address, "unix:", 5) == 0) return true;
+    return split_host(address, host) && is_this_machine(host);
 }
 
 /* ---- the middleware ---- */

@@ -48,7 +48,8 @@ static int read_conversation(sqlite3_stmt *row, struct chat_conversation *out)
 
 /* ?3: whether texts are wanted. Where they are not, their pages are not read. */
 #define MESSAGE "m.id, m.parent, m.role, m.state, CASE WHEN ?3 THEN m.text ELSE '' END," \
-                " m.model, m.error, m.tokens, m.prompt_tokens, m.sent_ms, m.finished_ms, m.duration_ms"
+                " m.model, m.error, m.tokens, m.prompt_tokens, m.sent_ms, m.finished_ms," \
+                " m.duration_ms"
 
 static int read_message(sqlite3_stmt *row, struct chat_message *out)
 {
