@@ -76,7 +76,7 @@ AE_API int ae_par_find_first(size_t begin, size_t end, ae_par_test *test, void *
 AE_API int ae_par_all(size_t begin, size_t end, ae_par_test *test, void *arg) AE_MUST_CHECK;
 
 /* ---- sorting, ascending ----
- * Needs as much memory again, by key 32 bytes an item. -ECANCELED, -ENOMEM: all items are still
+ * Needs as much memory again. -ECANCELED, -ENOMEM: all items are still
  * there, in some order. */
 
 AE_API int ae_par_sort_u64(uint64_t *keys, size_t n) AE_MUST_CHECK;

@@ -14,45 +14,30 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "par/sort.h"
+#include "par/radix.h"
 
 enum {
-    BITS_MAX = 11,
     BITS_MIN = 4,
-    BUCKETS_MAX = 1 << BITS_MAX,
     INSERTION_MAX = 24,        /* items sorted by insertion */
     BLOCK_ITEMS = 1 << 15,     /* at least, of a parallel step */
     BLOCKS_PER_THREAD = 4,
-    PARALLEL_ITEMS = 1 << 17,  /* fewer are sorted by one thread */
 };
 
 #define AE__ALWAYS_INLINE inline __attribute__((always_inline))
-
-/* How one step cuts the keys up. */
-struct cut {
-    uint64_t low;
-    unsigned shift, buckets;
-};
 
 static unsigned bits_of(uint64_t x)
 {
     return x ? 64 - (unsigned)__builtin_clzll(x) : 0;
 }
 
-/* For n keys in [low, high], low < high. */
-static struct cut cut_for(size_t n, uint64_t low, uint64_t high)
+struct ae__cut ae__cut_for(size_t n, uint64_t low, uint64_t high)
 {
     unsigned bits = bits_of(n) > 2 ? bits_of(n) - 2 : 0, width = bits_of(high - low);
 
     if (bits < BITS_MIN) bits = BITS_MIN;
-    if (bits > BITS_MAX) bits = BITS_MAX;
+    if (bits > AE__RADIX_BITS) bits = AE__RADIX_BITS;
     unsigned shift = width > bits ? width - bits : 0;
-    return (struct cut){ low, shift, (unsigned)((high - low) >> shift) + 1 };
-}
-
-static AE__ALWAYS_INLINE unsigned bucket_of(const struct cut *cut, uint64_t key)
-{
-    return (unsigned)((key - cut->low) >> cut->shift);
+    return (struct ae__cut){ low, shift, (unsigned)((high - low) >> shift) + 1 };
 }
 
 /* ---- by one thread; W is the words of an item, a constant in each caller ---- */
@@ -90,19 +75,19 @@ static AE__ALWAYS_INLINE void range_of(const uint64_t *a, size_t n, uint64_t *lo
     *high = max;
 }
 
-static AE__ALWAYS_INLINE void count_items(const struct cut *cut, const uint64_t *a, size_t n,
+static AE__ALWAYS_INLINE void count_items(const struct ae__cut *cut, const uint64_t *a, size_t n,
                                           uint32_t *counts, const unsigned W)
 {
     for (size_t i = 0; i < n; i++) {
-        counts[bucket_of(cut, a[i * W])]++;
+        counts[ae__bucket_of(cut, a[i * W])]++;
     }
 }
 
-static AE__ALWAYS_INLINE void move_items(const struct cut *cut, const uint64_t *from, size_t n,
+static AE__ALWAYS_INLINE void move_items(const struct ae__cut *cut, const uint64_t *from, size_t n,
                                          uint64_t *to, uint32_t *at, const unsigned W)
 {
     for (size_t i = 0; i < n; i++) {
-        uint32_t place = at[bucket_of(cut, from[i * W])]++;
+        uint32_t place = at[ae__bucket_of(cut, from[i * W])]++;
         copy_item(&to[(size_t)place * W], &from[i * W], W);
     }
 }
@@ -152,7 +137,7 @@ static AE__ALWAYS_INLINE void finish_buckets(uint64_t *now, uint64_t *other, con
 static AE__ALWAYS_INLINE void sort_step(uint64_t *a, uint64_t *other, size_t n, bool to_other,
                                         const unsigned W)
 {
-    uint32_t at[BUCKETS_MAX];
+    uint32_t at[AE__RADIX_BUCKETS];
     uint64_t low = 0, high = 0;
 
     if (n > INSERTION_MAX) range_of(a, n, &low, &high, W);
@@ -161,7 +146,7 @@ static AE__ALWAYS_INLINE void sort_step(uint64_t *a, uint64_t *other, size_t n, 
         if (to_other) memcpy(other, a, n * W * sizeof *a);
         return;
     }
-    struct cut cut = cut_for(n, low, high);
+    struct ae__cut cut = ae__cut_for(n, low, high);
     memset(at, 0, cut.buckets * sizeof *at);
     count_items(&cut, a, n, at, W);
     uint32_t largest = starts_of(at, cut.buckets);
@@ -188,28 +173,20 @@ static void sort_words_2(uint64_t *a, uint64_t *other, size_t n, bool to_other)
 
 /* ---- by all ---- */
 
-struct range {
-    uint64_t low, high;  /* of the keys */
-    uint64_t first, last;
-    bool any, sorted;
-};
-
 struct step {
     struct ae__sort_stop *stop;
     uint64_t *a, *other;
     size_t n;
     unsigned W;
     bool to_other;
-    struct cut cut;
-    size_t blocks, block_items;
-    uint32_t *at;            /* blocks x BUCKETS_MAX: counts, then places */
-    uint32_t *starts;        /* of buckets; one more than there are */
+    struct ae__cut cut;
+    struct ae__places places;
 };
 
 static int fold_range(void *arg, void *acc, size_t begin, size_t end)
 {
     const struct step *step = arg;
-    struct range *r = acc;
+    struct ae__range *r = acc;
     const uint64_t *a = step->a;
     uint64_t low = r->any ? r->low : a[begin * step->W], high = r->any ? r->high : low;
     uint64_t before = r->any ? r->last : low;
@@ -223,14 +200,14 @@ static int fold_range(void *arg, void *acc, size_t begin, size_t end)
         sorted &= before <= key;
         before = key;
     }
-    *r = (struct range){ low, high, r->first, before, true, sorted };
+    *r = (struct ae__range){ low, high, r->first, before, true, sorted };
     return 0;
 }
 
-static void merge_range(void *arg, void *left, const void *right)
+void ae__merge_range(void *arg, void *left, const void *right)
 {
-    const struct range *r = right;
-    struct range *l = left;
+    const struct ae__range *r = right;
+    struct ae__range *l = left;
 
     (void)arg;
     if (!r->any) return;
@@ -240,9 +217,32 @@ static void merge_range(void *arg, void *left, const void *right)
     l->last = r->last;
 }
 
-static size_t block_end(const struct step *step, size_t i)
+bool ae__places_make(struct ae__places *places, size_t n)
 {
-    return i + 1 == step->blocks ? step->n : (i + 1) * step->block_items;
+    size_t blocks = n / BLOCK_ITEMS, most = BLOCKS_PER_THREAD * ae_par_workers();
+
+    places->n = n;
+    places->blocks = blocks < most ? blocks : most;
+    places->block_items = n / places->blocks;
+    size_t words = places->blocks * AE__RADIX_BUCKETS + AE__RADIX_BUCKETS + 1;
+    places->at = ae__mem_alloc(words * sizeof *places->at);
+    places->starts = places->at ? places->at + places->blocks * AE__RADIX_BUCKETS : NULL;
+    return places->at != NULL;
+}
+
+void ae__places_set(struct ae__places *places, unsigned buckets)
+{
+    uint32_t start = 0;
+
+    for (unsigned bucket = 0; bucket < buckets; bucket++) {
+        places->starts[bucket] = start;
+        for (size_t i = 0; i < places->blocks; i++) {
+            uint32_t *at = &places->at[i * AE__RADIX_BUCKETS + bucket], count = *at;
+            *at = start;
+            start += count;
+        }
+    }
+    places->starts[buckets] = start;
 }
 
 static int count_blocks(void *arg, size_t begin, size_t end)
@@ -250,10 +250,10 @@ static int count_blocks(void *arg, size_t begin, size_t end)
     const struct step *step = arg;
 
     for (size_t i = begin; i < end; i++) {
-        size_t first = i * step->block_items, n = block_end(step, i) - first;
-        uint32_t *counts = step->at + i * BUCKETS_MAX;
+        size_t first = i * step->places.block_items, n = ae__block_end(&step->places, i) - first;
+        uint32_t *counts = ae__block_at(&step->places, i);
         const uint64_t *a = step->a + first * step->W;
-        memset(counts, 0, BUCKETS_MAX * sizeof *counts);
+        memset(counts, 0, AE__RADIX_BUCKETS * sizeof *counts);
         if (step->W == 1) {
             count_items(&step->cut, a, n, counts, 1);
         } else {
@@ -268,8 +268,8 @@ static int move_blocks(void *arg, size_t begin, size_t end)
     const struct step *step = arg;
 
     for (size_t i = begin; i < end; i++) {
-        size_t first = i * step->block_items, n = block_end(step, i) - first;
-        uint32_t *at = step->at + i * BUCKETS_MAX;
+        size_t first = i * step->places.block_items, n = ae__block_end(&step->places, i) - first;
+        uint32_t *at = ae__block_at(&step->places, i);
         const uint64_t *a = step->a + first * step->W;
         if (step->W == 1) {
             move_items(&step->cut, a, n, step->other, at, 1);
@@ -278,22 +278,6 @@ static int move_blocks(void *arg, size_t begin, size_t end)
         }
     }
     return 0;
-}
-
-/* Where each block puts the items of each bucket: buckets in order, in each the blocks in order. */
-static void place_blocks(struct step *step)
-{
-    uint32_t start = 0;
-
-    for (unsigned bucket = 0; bucket < step->cut.buckets; bucket++) {
-        step->starts[bucket] = start;
-        for (size_t i = 0; i < step->blocks; i++) {
-            uint32_t count = step->at[i * BUCKETS_MAX + bucket];
-            step->at[i * BUCKETS_MAX + bucket] = start;
-            start += count;
-        }
-    }
-    step->starts[step->cut.buckets] = start;
 }
 
 static void sort_all(struct ae__sort_stop *stop, uint64_t *a, uint64_t *other, size_t n,
@@ -305,7 +289,7 @@ static int sort_buckets(void *arg, size_t begin, size_t end)
     const struct step *step = arg;
 
     for (size_t i = begin; i < end; i++) {
-        size_t start = step->starts[i], n = step->starts[i + 1] - start;
+        size_t start = step->places.starts[i], n = step->places.starts[i + 1] - start;
         if (n > 0) {
             sort_all(step->stop, step->other + start * step->W, step->a + start * step->W, n,
                      !step->to_other, step->W);
@@ -314,52 +298,40 @@ static int sort_buckets(void *arg, size_t begin, size_t end)
     return 0;
 }
 
-static bool make_places(struct step *step)
-{
-    size_t blocks = step->n / BLOCK_ITEMS, most = BLOCKS_PER_THREAD * ae_par_workers();
-
-    step->blocks = blocks < most ? blocks : most;
-    step->block_items = step->n / step->blocks;
-    size_t words = step->blocks * BUCKETS_MAX + BUCKETS_MAX + 1;
-    step->at = ae__mem_alloc(words * sizeof *step->at);
-    if (!step->at) return false;
-    step->starts = step->at + step->blocks * BUCKETS_MAX;
-    return true;
-}
-
 /* Nothing in here fails: the bodies return 0, and cancels are shielded off (sort.c). */
 static void sort_by_blocks(struct step *step)
 {
-    int rc = ae_par_for_grain(0, step->blocks, 1, 1, count_blocks, step);
+    size_t blocks = step->places.blocks;
+    int rc = ae_par_for_grain(0, blocks, 1, 1, count_blocks, step);
 
-    place_blocks(step);
-    if (rc == 0) rc = ae_par_for_grain(0, step->blocks, 1, 1, move_blocks, step);
+    ae__places_set(&step->places, step->cut.buckets);
+    if (rc == 0) rc = ae_par_for_grain(0, blocks, 1, 1, move_blocks, step);
     if (rc == 0) rc = ae_par_for(0, step->cut.buckets, sort_buckets, step);
     AE_ASSERT(rc == 0);
-    ae__mem_free(step->at);
+    ae__mem_free(step->places.at);
 }
 
 static void sort_all(struct ae__sort_stop *stop, uint64_t *a, uint64_t *other, size_t n,
                      bool to_other, unsigned W)
 {
     struct step step = { .stop = stop, .a = a, .other = other, .n = n, .W = W };
-    struct range range = { .any = false };
+    struct ae__range range = { .any = false };
 
     step.to_other = to_other;
     if (ae__sort_stopped(stop)) {
         if (to_other) memcpy(other, a, n * W * sizeof *a);
         return;
     }
-    if (n >= PARALLEL_ITEMS) {
-        int rc = ae_par_reduce(0, n, &range, sizeof range, fold_range, merge_range, &step);
+    if (n >= AE__RADIX_PARALLEL) {
+        int rc = ae_par_reduce(0, n, &range, sizeof range, fold_range, ae__merge_range, &step);
         AE_ASSERT(rc == 0);
     }
     if (range.sorted) {
         if (to_other) memcpy(other, a, n * W * sizeof *a);
-    } else if (n < PARALLEL_ITEMS || !make_places(&step)) {
+    } else if (n < AE__RADIX_PARALLEL || !ae__places_make(&step.places, n)) {
         sort_words(a, other, n, to_other, W);
     } else {
-        step.cut = cut_for(n, range.low, range.high);
+        step.cut = ae__cut_for(n, range.low, range.high);
         sort_by_blocks(&step);
     }
 }

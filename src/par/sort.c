@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sorts as users call them: what is a number goes to radix.c, what needs a comparison to
- * merge.c. Numbers of other kinds are turned into unsigned ones of the same order, and back.
- *
- * Sorting by key sorts pairs of key and place, and then carries each item once. */
-#include "par/sort.h"
+ * merge.c, items with a number to bykey.c. Numbers of other kinds are turned into unsigned ones of
+ * the same order, and back. */
+#include "par/bykey.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,15 +33,14 @@ static uint64_t decode(enum kind kind, uint64_t word)
 struct sort_call {
     enum kind kind;
     char *base;
-    size_t n, item_bytes;
+    size_t n;
+    struct ae__keyed keyed;       /* by key: its items */
     ae_par_key_u64 *key_u64;
     ae_par_key_i64 *key_i64;
     ae_par_key_f64 *key_f64;
     void *arg;
     struct ae__order order;
     struct ae__sort_stop stop;
-    uint64_t *pairs;
-    char *items;                  /* the items in their new order */
 };
 
 /* Run the sort where nothing can end it half done. */
@@ -138,105 +136,69 @@ int ae_par_sort_f64(double *keys, size_t n)
 
 /* ---- by key ---- */
 
-static uint64_t key_of(const struct sort_call *call, const void *item)
+/* One for each kind, so that a key costs one call of the user's function. */
+static uint64_t key_u64(const struct ae__keyed *items, const void *item)
 {
-    uint64_t bits;
-    double number;
+    const struct sort_call *call = AE_CONTAINER_OF(items, struct sort_call, keyed);
 
-    if (call->key_u64) return call->key_u64(item, call->arg);
-    if (call->key_i64) return code(KIND_I64, (uint64_t)call->key_i64(item, call->arg));
-    number = call->key_f64(item, call->arg);
+    return call->key_u64(item, call->arg);
+}
+
+static uint64_t key_i64(const struct ae__keyed *items, const void *item)
+{
+    const struct sort_call *call = AE_CONTAINER_OF(items, struct sort_call, keyed);
+
+    return code(KIND_I64, (uint64_t)call->key_i64(item, call->arg));
+}
+
+static uint64_t key_f64(const struct ae__keyed *items, const void *item)
+{
+    const struct sort_call *call = AE_CONTAINER_OF(items, struct sort_call, keyed);
+    double number = call->key_f64(item, call->arg);
+    uint64_t bits;
+
     memcpy(&bits, &number, sizeof bits);
     return code(KIND_F64, bits);
 }
 
-static int make_pairs(void *arg, size_t begin, size_t end)
+static int sort_keyed(struct sort_call *call)
 {
-    const struct sort_call *call = arg;
+    char *other = ae__mem_alloc(call->keyed.n * call->keyed.item_bytes);
 
-    for (size_t i = begin; i < end; i++) {
-        call->pairs[2 * i] = key_of(call, call->base + i * call->item_bytes);
-        call->pairs[2 * i + 1] = i;
-    }
+    if (!other) return -ENOMEM;
+    ae__par_sort_keyed(&call->stop, &call->keyed, other);
+    ae__mem_free(other);
     return 0;
 }
 
-static int carry_items(void *arg, size_t begin, size_t end)
+static int keyed_entered(void *arg)
 {
-    const struct sort_call *call = arg;
-    size_t size = call->item_bytes;
-
-    for (size_t i = begin; i < end; i++) {
-        const char *from = call->base + call->pairs[2 * i + 1] * size;
-        if (size == 8) {
-            memcpy(call->items + i * 8, from, 8);
-        } else {
-            memcpy(call->items + i * size, from, size);
-        }
-    }
-    return 0;
-}
-
-static int carry_back(void *arg, size_t begin, size_t end)
-{
-    const struct sort_call *call = arg;
-    size_t size = call->item_bytes;
-
-    memcpy(call->base + begin * size, call->items + begin * size, (end - begin) * size);
-    return 0;
-}
-
-static int sort_pairs(struct sort_call *call)
-{
-    uint64_t *other = call->pairs + 2 * call->n;
-    int rc = ae_par_for(0, call->n, make_pairs, call);
-
-    ae__par_radix_sort(&call->stop, call->pairs, other, call->n, 2);
-    if (rc == 0 && !atomic_load(&call->stop.stopped)) {
-        call->items = call->n * call->item_bytes <= call->n * 16
-                          ? (char *)other
-                          : ae__mem_alloc(call->n * call->item_bytes);
-        if (!call->items) return -ENOMEM;
-        rc = ae_par_for(0, call->n, carry_items, call);
-        if (rc == 0) rc = ae_par_for(0, call->n, carry_back, call);
-        if (call->items != (char *)other) ae__mem_free(call->items);
-    }
-    return rc;
-}
-
-static int pairs_entered(void *arg)
-{
-    struct sort_call *call = arg;
-
-    call->pairs = ae__mem_alloc(call->n * 4 * sizeof *call->pairs);
-    if (!call->pairs) return -ENOMEM;
-    int rc = behind_shield(call, sort_pairs);
-    ae__mem_free(call->pairs);
-    return rc;
+    return behind_shield(arg, sort_keyed);
 }
 
 static int compare_keys(const void *a, const void *b, void *arg)
 {
     const struct sort_call *call = arg;
-    uint64_t x = key_of(call, a), y = key_of(call, b);
+    uint64_t x = call->keyed.key(&call->keyed, a), y = call->keyed.key(&call->keyed, b);
 
     return (x > y) - (x < y);
 }
 
 static int sort_by(struct sort_call *call)
 {
-    AE_ASSERT(call->base || call->n == 0);
-    AE_ASSERT(call->item_bytes > 0);
-    if (call->n < 2) return 0;
-    if (call->n > AE__RADIX_MAX) {
-        return ae_par_sort_stable(call->base, call->n, call->item_bytes, compare_keys, call);
+    AE_ASSERT(call->keyed.base || call->keyed.n == 0);
+    AE_ASSERT(call->keyed.item_bytes > 0);
+    if (call->keyed.n < 2) return 0;
+    if (call->keyed.n > AE__RADIX_MAX) {
+        return ae_par_sort_stable(call->keyed.base, call->keyed.n, call->keyed.item_bytes,
+                                  compare_keys, call);
     }
-    return ae__par_enter(NULL, pairs_entered, call);
+    return ae__par_enter(NULL, keyed_entered, call);
 }
 
 int ae_par_sort_by_u64(void *base, size_t n, size_t item_bytes, ae_par_key_u64 *key, void *arg)
 {
-    struct sort_call call = { .base = base, .n = n, .item_bytes = item_bytes, .arg = arg };
+    struct sort_call call = { .keyed = { base, n, item_bytes, key_u64 }, .arg = arg };
 
     AE_ASSERT(key);
     call.key_u64 = key;
@@ -245,7 +207,7 @@ int ae_par_sort_by_u64(void *base, size_t n, size_t item_bytes, ae_par_key_u64 *
 
 int ae_par_sort_by_i64(void *base, size_t n, size_t item_bytes, ae_par_key_i64 *key, void *arg)
 {
-    struct sort_call call = { .base = base, .n = n, .item_bytes = item_bytes, .arg = arg };
+    struct sort_call call = { .keyed = { base, n, item_bytes, key_i64 }, .arg = arg };
 
     AE_ASSERT(key);
     call.key_i64 = key;
@@ -254,7 +216,7 @@ int ae_par_sort_by_i64(void *base, size_t n, size_t item_bytes, ae_par_key_i64 *
 
 int ae_par_sort_by_f64(void *base, size_t n, size_t item_bytes, ae_par_key_f64 *key, void *arg)
 {
-    struct sort_call call = { .base = base, .n = n, .item_bytes = item_bytes, .arg = arg };
+    struct sort_call call = { .keyed = { base, n, item_bytes, key_f64 }, .arg = arg };
 
     AE_ASSERT(key);
     call.key_f64 = key;
@@ -265,7 +227,7 @@ int ae_par_sort_by_f64(void *base, size_t n, size_t item_bytes, ae_par_key_f64 *
 
 static int sort_compared(struct sort_call *call)
 {
-    char *other = ae__mem_alloc(call->n * call->item_bytes);
+    char *other = ae__mem_alloc(call->n * call->order.item_bytes);
 
     if (!other) return -ENOMEM;
     ae__par_merge_sort(&call->stop, &call->order, call->base, other, call->n);
@@ -280,7 +242,7 @@ static int compared_entered(void *arg)
 
 int ae_par_sort_stable(void *base, size_t n, size_t item_bytes, ae_par_compare *compare, void *arg)
 {
-    struct sort_call call = { .base = base, .n = n, .item_bytes = item_bytes };
+    struct sort_call call = { .base = base, .n = n };
 
     AE_ASSERT(base || n == 0);
     AE_ASSERT(compare);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sorting and prefix sums.
- * Covers: src/par/sort.c src/par/radix.c src/par/merge.c src/par/scan.c */
+ * Covers: src/par/sort.c src/par/bykey.c src/par/radix.c src/par/merge.c src/par/scan.c */
 #include <math.h>
 #include <stdlib.h>
 
