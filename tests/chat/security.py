@@ -189,6 +189,18 @@ def what_cannot_be_is_told_with_a_way_out():
 
 
 @case
+def help_names_every_option_within_a_terminals_width():
+    for arguments in (["chat", "--help"], ["help", "chat"], ["chat", "-h"]):
+        done = subprocess.run([AETHER, *arguments], capture_output=True, text=True,
+                              timeout=PATIENCE_S)
+        expect((done.returncode, done.stderr), (0, ""), str(arguments))
+        for word in ("--listen", "--model ", "--models", "--store", "--engine", "--key", "--host",
+                     "--fetch-default", "--workers", "AETHER_CHAT_KEY", "SIGTERM", "Examples"):
+            expect_in(word, done.stdout)
+        expect(max(len(line) for line in done.stdout.splitlines()) <= 100, True, "width")
+
+
+@case
 def every_answer_forbids_what_it_does_not_need():
     for target in ("/", "/api/conversations", "/none", "/health"):
         headers = get(target).headers
