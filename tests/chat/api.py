@@ -3,8 +3,10 @@
 """The page's API (docs/chat-api.md) on the fake engine: conversations, answers as they are written,
 stopping, leaving, what is kept."""
 import json
+import os
 import pathlib
 import signal
+import tempfile
 import time
 
 from client import Chat, Refused, text_of
@@ -313,6 +315,24 @@ def the_page_and_its_parts_are_there():
     status, again, _ = server.request("GET", "/", headers={"If-None-Match": headers["ETag"]})
     expect(status, 304)
     expect(server.request("GET", "/assets/none.js")[0], 404)
+
+
+@case
+def a_fetch_that_cannot_be_is_told_and_the_server_runs_on():
+    with tempfile.TemporaryDirectory() as folder:
+        away = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_CONFIG_FILE": os.devnull,
+                "PIP_RETRIES": "0", "XDG_CACHE_HOME": folder, "XDG_DATA_HOME": folder}
+        with Chat("--fetch-default", engine="llama", env=away) as offline:
+            def fetch():
+                return offline.json("GET", "/api/status")["fetch"] or {}
+
+            wait_until(lambda: fetch().get("state") == "failed", "the fetch has failed")
+            expect(len(fetch()["error"]) > 10, True, "with a sentence")
+            status = offline.json("GET", "/api/status")
+            expect((status["default_model"], status["models"]), (None, []))
+            expect_in("dev chat", status["fetch_command"])
+            expect(refused(offline.ask, offline.new()), (503, "no_model"))
+            expect(offline.end()[0], 0)
 
 
 @case
