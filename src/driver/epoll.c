@@ -42,6 +42,7 @@ struct ae__fds *ae__driver_join(struct ae_runtime *rt, struct ae__driver *driver
 
 void ae__driver_leave(struct ae__driver *driver)
 {
+    AE_ASSERT(!driver->fds || driver->fds->drivers > 0);
     if (driver->event >= 0) close(driver->event);
     if (driver->fds && --driver->fds->drivers == 0) {
         ae__fds_destroy(driver->fds);
@@ -97,6 +98,7 @@ static int control(struct ae__driver *driver, int what, struct ae__fd *fd)
         .data.u64 = ae__fd_name(fd),
     };
 
+    AE_DEBUG_ASSERT(event.data.u64 != WAKE_NAME);
     return epoll_ctl(driver->epoll, what, fd->number, &event) < 0 ? -errno : 0;
 }
 
@@ -165,6 +167,7 @@ static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct a
         AE_ASSERT(n == 0 || errno == EINTR);
         return;
     }
+    AE_ASSERT(n <= EVENTS_MAX);
     ae__driver_count(&driver->events, (uint64_t)n);
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64 == WAKE_NAME) continue;
@@ -196,6 +199,7 @@ void ae__driver_stats(const struct ae__driver *driver, struct ae__driver_stats *
     out->events = atomic_load_explicit(&driver->events, memory_order_relaxed);
     out->syscalls = atomic_load_explicit(&driver->syscalls, memory_order_relaxed) +
                     atomic_load_explicit(&driver->wakes, memory_order_relaxed);
+    AE_ASSERT(driver->fds); /* created to the end */
     if (driver == driver->fds->first_driver) {
         out->syscalls += atomic_load_explicit(&driver->fds->other_syscalls, memory_order_relaxed);
     }

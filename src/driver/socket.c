@@ -32,6 +32,7 @@ void ae__socket_close(int number)
 
 int ae__socket_bind(int number, const struct ae_addr *addr)
 {
+    AE_ASSERT(addr->length <= sizeof addr->storage);
     return result(bind(number, (const struct sockaddr *)addr->storage, addr->length));
 }
 
@@ -45,6 +46,7 @@ int ae__socket_local(int number, struct ae_addr *out)
     socklen_t length = sizeof out->storage;
 
     if (getsockname(number, (struct sockaddr *)out->storage, &length) < 0) return -errno;
+    AE_ASSERT(length <= sizeof out->storage); /* else the kernel cut it off */
     out->length = length;
     return 0;
 }
@@ -54,6 +56,7 @@ int ae__socket_peer(int number, struct ae_addr *out)
     socklen_t length = sizeof out->storage;
 
     if (getpeername(number, (struct sockaddr *)out->storage, &length) < 0) return -errno;
+    AE_ASSERT(length <= sizeof out->storage);
     out->length = length;
     return 0;
 }
@@ -130,6 +133,7 @@ void ae__socket_file_remove(const char *path)
 
 int ae__socket_file_alive(const struct ae_addr *addr)
 {
+    AE_ASSERT(addr->length <= sizeof addr->storage);
     int probe = ae__socket_open(AF_UNIX);
     if (probe < 0) return probe;
     int rc = result(connect(probe, (const struct sockaddr *)addr->storage, addr->length));

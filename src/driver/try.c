@@ -21,6 +21,7 @@ static ssize_t try_read(const struct ae__op *op, int number, enum ae__fd_left *l
 {
     ssize_t n = recv(number, op->read.buf, op->read.size, MSG_DONTWAIT);
 
+    AE_ASSERT(n < 0 || (size_t)n <= op->read.size);
     if (n > 0 && (size_t)n < op->read.size) *left = AE__FD_LEFT_SHORT;
     return n < 0 ? -errno : n;
 }
@@ -44,6 +45,7 @@ static ssize_t send_parts(int number, const struct iovec *iov, int count)
 
 static ssize_t try_writev(const struct ae__op *op, int number, enum ae__fd_left *left)
 {
+    AE_ASSERT(op->writev.count > 0);
     ssize_t n = send_parts(number, op->writev.iov, op->writev.count);
 
     if (n < 0) return -errno;
@@ -89,6 +91,7 @@ static ssize_t try_sendfile(const struct ae__op *op, int number)
     off_t offset = op->sendfile.offset;
     sigset_t pipe_only, before;
 
+    AE_ASSERT(offset >= 0);
     sigemptyset(&pipe_only);
     sigaddset(&pipe_only, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &before);

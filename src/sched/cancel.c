@@ -49,6 +49,7 @@ static struct ae__node *first_child(struct ae__node *node)
 
 static struct ae__node *next_child(struct ae__node *parent, struct ae__node *child)
 {
+    AE_ASSERT(child->parent == parent); /* C1: nobody moved it while the path was locked */
     if (child == parent->inner) return first_listed(parent);
     struct ae__list *next = child->sibling.next;
     if (next == &ae__scope_of(parent)->children) return NULL;
@@ -85,6 +86,7 @@ static void walk(struct ae__node *start, uint32_t bits, struct ae__wakes *wakes)
             done = child;
         } else {
             if (node == start) return;
+            AE_ASSERT(node->parent);
             done = node;
             node = node->parent;
         }
@@ -97,8 +99,10 @@ void ae__cancel_node(struct ae__node *node, uint32_t bits, int cause, struct ae_
 {
     const uint32_t own = AE__CANCEL_OWN | AE__CANCEL_DEADLINE;
 
+    AE_ASSERT(cause <= 0);
     ae__lock_acquire(&node->lock);
     if (bits) {
+        AE_ASSERT(node->kind >= AE__NODE_SCOPE); /* tasks and threads have no cause */
         struct ae__scope *scope = ae__scope_of(node);
         if (atomic_load_explicit(&node->cancelled, memory_order_relaxed) & own) {
             bits = 0; /* the first cause stays */

@@ -9,6 +9,7 @@
 #include "aether/log.h"
 #include "aether/time.h"
 #include "arch/os.h"
+#include "base/assert.h"
 
 #define TASKS_MAX_DEFAULT (UINT32_C(1) << 22)
 #define STACK_DEFAULT ((size_t)256 << 10)
@@ -73,6 +74,9 @@ static void fill_defaults(ae_config *config)
     if (config->blocking_keep_alive_ns == 0) config->blocking_keep_alive_ns = 10 * AE_SEC;
     if (config->shutdown_ns == 0) config->shutdown_ns = 30 * AE_SEC;
     if (!config->name) config->name = "aether";
+    AE_ASSERT(config->workers > 0);
+    AE_ASSERT(config->tasks_max > 0);
+    AE_ASSERT(config->blocking_threads_max > 0);
 }
 
 int ae__config_read(const ae_config *in, ae_config *out)

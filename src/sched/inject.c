@@ -44,6 +44,7 @@ void ae__inject_pop(struct ae__inject *q, uint32_t max, struct ae__wakes *out)
         ae__wakes_push(out, actor);
         count++;
     }
+    AE_ASSERT(q->head || q->tail == &q->head);
     atomic_fetch_sub_explicit(&q->length, count, memory_order_relaxed); /* only pushes are seen */
     ae__lock_release(&q->lock);
 }

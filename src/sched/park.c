@@ -55,6 +55,7 @@ static void sleep_until_woken(struct ae__worker *w)
     uint32_t awake = AE__AWAKE;
     struct ae__wakes wakes;
 
+    AE_ASSERT(!w->searching); /* it joined the sleepers, who are no searchers */
     ae__wakes_init(&wakes);
     int64_t deadline_ns = ae__wheel_park(&w->wheel);
     /* P2 */

@@ -69,6 +69,9 @@ bool ae__queue_take(struct ae__worker *w, struct ae__task *task)
 void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
 {
     struct ae_runtime *rt = w->rt;
+
+    AE_DEBUG_ASSERT(task->rt == rt);
+    AE_DEBUG_ASSERT(task->actor.pins == 0); /* others may steal it */
     /* Without stealing nobody else may get what this worker could not hold. */
     struct ae__inject *overflow = rt->steals ? &rt->inject : &w->pinned;
 
@@ -85,6 +88,7 @@ bool ae__queue_has_any(struct ae__worker *w)
 
 void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task)
 {
+    AE_DEBUG_ASSERT(task->actor.pins == 0);
     /* Only the owner fills the slot; thieves empty it. */
     if (!atomic_load_explicit(&w->lifo, memory_order_relaxed)) {
         atomic_store_explicit(&w->lifo, task, memory_order_release);
@@ -117,6 +121,7 @@ void ae__wake_one(struct ae_runtime *rt)
     struct ae__worker *self = ae__worker_self();
 
     if (index < 0) return;
+    AE_ASSERT((uint32_t)index < rt->workers_count);
     if (self) ae__count(&self->counters.wakes, 1);
     ae__worker_unpark(rt->workers[index]);
 }

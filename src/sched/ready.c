@@ -31,6 +31,7 @@ static void ready_pinned(struct ae_runtime *rt, struct ae__task *task)
     atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
 
     if (task->actor.pins == 0) index = (index + 1) % rt->workers_count; /* AE_CHAOS=migrate */
+    AE_ASSERT(index < rt->workers_count);
     ae__inject_push(&rt->workers[index]->pinned, &task->actor);
     ae__worker_unpark(rt->workers[index]);
     atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_release);
@@ -43,6 +44,7 @@ static bool is_free_task(struct ae__actor *actor)
         wake_thread(ae__thread_of(actor));
         return false;
     }
+    AE_DEBUG_ASSERT(actor->kind == AE__ACTOR_TASK);
     struct ae__task *task = ae__task_of(actor);
     atomic_store_explicit(&task->state, AE__TASK_READY, memory_order_relaxed);
     if (AE_UNLIKELY(actor->pins > 0 || task->rt->migrates)) {
@@ -90,6 +92,8 @@ static void ready_local(struct ae__worker *w, struct ae__wakes *batch)
 {
     struct ae__actor *next;
     uint32_t left = batch->count;
+
+    AE_DEBUG_ASSERT(left > 0);
     bool tell = left > 1 || ae__worker_is_busy(w) || ae__queue_has_any(w);
 
     for (struct ae__actor *actor = batch->head; actor; actor = next) {

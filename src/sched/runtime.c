@@ -241,6 +241,7 @@ static int block_on_threads(struct ae_runtime *rt, ae_fn *fn, void *arg)
     if (!ae__scope_open_in_root(&scope, rt, self)) return -ESHUTDOWN;
     int rc = ae_join(ae_spawn(fn, arg));
     ae__scope_close_in_root(&scope, self, before);
+    AE_ASSERT(self->node == before);
     return rc;
 }
 
@@ -354,6 +355,7 @@ bool ae__drive_callers(struct ae_runtime *rt)
 void ae__drive_leave(struct ae_runtime *rt)
 {
     ae__lock_acquire(&rt->drive_lock);
+    AE_ASSERT(rt->driven);
     rt->driven = false;
     ae__lock_release(&rt->drive_lock);
     wake_drivers(rt);
@@ -393,6 +395,7 @@ static int block_on_current(struct ae_runtime *rt, ae_fn *fn, void *arg)
         ae__drive_leave(rt);
     }
     ae__lock_acquire(&rt->drive_lock);
+    AE_ASSERT(rt->callers > 0);
     rt->callers--;
     ae__lock_release(&rt->drive_lock); /* the runtime may be gone now */
     return rc < 0 ? rc : call.status;

@@ -146,6 +146,9 @@ static void end_workers(struct ae_runtime *rt)
 
 void ae__runtime_free(struct ae_runtime *rt)
 {
+    AE_ASSERT(rt->root.live == 0);
+    AE_ASSERT(rt->callers == 0);
+    AE_ASSERT(!ae__shortage_any(rt)); /* who waits for a stack is a child of somebody */
     end_workers(rt);
     if (rt->pool) ae__parts.pool_destroy(rt->pool);
     if (ae__parts.io_stop) ae__parts.io_stop(rt);

@@ -36,6 +36,7 @@ static void commit_left(void)
     struct ae__task *left = w->commit_task;
     enum ae__commit commit = w->commit;
 
+    AE_DEBUG_ASSERT((commit == AE__COMMIT_NONE) == (left == NULL)); /* S1 */
     w->commit = AE__COMMIT_NONE;
     w->commit_task = NULL;
     switch (commit) {
@@ -148,6 +149,7 @@ void ae__slice_equip(struct ae__task *task, struct ae__stack *stack)
 static void give(struct ae__worker *w, struct ae__task *task)
 {
     AE_DEBUG_ASSERT(task->stack);
+    AE_DEBUG_ASSERT(task->rt == w->rt);
     w->thread.current = task;
     w->budget = AE__BUDGET;
     w->tick++;
@@ -235,6 +237,7 @@ void ae__slice_leave(struct ae__task *self, enum ae__commit commit)
     bool dying = commit == AE__COMMIT_EXIT;
 
     AE_ASSERT(w->thread.current == self);
+    AE_ASSERT(w->commit == AE__COMMIT_NONE); /* S1: nobody left who is not published */
     if (AE_UNLIKELY(w->rt->config.on_suspend)) call_hook(w, w->rt->config.on_suspend, self);
     w->commit = commit;
     w->commit_task = self;

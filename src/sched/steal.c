@@ -5,6 +5,7 @@
  * would wait for it. The thief reads the clock, the owner never does. */
 #include "sched/worker.h"
 
+#include "base/assert.h"
 #include "base/rng.h"
 
 #define PASSES 4
@@ -36,6 +37,7 @@ static struct ae__task *visit(struct ae__worker *w, struct ae__worker *victim, b
 
     if (!task && last) task = steal_lifo(w, victim);
     if (!task) return NULL;
+    AE_ASSERT(task->rt == w->rt);
     ae__count(&w->counters.steals, 1);
     ae__count(&w->counters.stolen, taken);
     return task;
@@ -70,6 +72,8 @@ struct ae__task *ae__steal(struct ae__worker *w)
 {
     struct ae__task *task = NULL;
 
+    AE_ASSERT(w->searching);
+    AE_ASSERT(ae__runq_length(&w->ring) == 0); /* what it steals has room */
     if (!w->rt->steals || w->rt->workers_count == 1) return NULL;
     for (int pass = 1; pass <= PASSES && !task; pass++) {
         task = one_pass(w, pass == PASSES);

@@ -261,8 +261,8 @@ int ae_cancel_id(ae_runtime *rt, ae_task_id id)
     return ae__cancel_generation(ae__slab_at(&rt->slab, index), generation);
 }
 
-/* A joiner that runs its task as a call (S4) cannot do what a cancelled joiner must: the task does it
- * here, when it asks. One that never asks is told when it leaves the worker. */
+/* A joiner that runs its task as a call (S4) cannot do what a cancelled joiner must: the task does
+ * it here, when it asks. One that never asks is told when it leaves the worker. */
 static void inherit_from_callers(struct ae__task *caller, struct ae__task *callee, int depth)
 {
     struct ae__actor *outer = caller->actor.next;

@@ -12,6 +12,8 @@ static void thread_gone(struct ae__thread *thread)
 {
     if (thread->worker || thread->rt) return; /* a worker's or a pool thread's: not ours */
     AE_ASSERT(thread->actor.node == &thread->node); /* a scope is still open */
+    AE_ASSERT(!thread->current);
+    AE_ASSERT(!thread->timers); /* of scopes and waits, which are over */
     ae__os_fault_stack_drop(thread->fault_stack);
     ae__mem_free(thread);
 }
@@ -42,6 +44,7 @@ static void fire_timers(struct ae__thread *thread)
     ae__wakes_init(&wakes);
     for (struct ae__timer *timer = thread->timers; timer; timer = next) {
         next = timer->next;
+        AE_ASSERT(*timer->link == timer);
         if (timer->when_ns > now_ns) continue;
         *timer->link = timer->next;
         if (timer->next) timer->next->link = timer->link;

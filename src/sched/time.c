@@ -36,6 +36,7 @@ static void fire_thread(struct ae__timer *timer, struct ae__wakes *wakes)
  * memory, not cold stacks. */
 static int sleep_task(struct ae__task *task, int64_t when_ns)
 {
+    AE_DEBUG_ASSERT(!task->timer.link); /* the last sleep's was taken back */
     ae__wait_begin(&task->actor, true, AE__WAIT_SLEEP, NULL);
     ae__timer_arm(task->rt, &task->timer, when_ns, fire_task);
     uint16_t reason = ae__wait_park(&task->actor);
@@ -90,6 +91,7 @@ void ae_interval_init(ae_interval *interval, int64_t period_ns, enum ae_missed m
 
 int ae_interval_tick(ae_interval *interval)
 {
+    AE_ASSERT(interval->period_ns > 0); /* ae_interval_init */
     int rc = ae_sleep_until(interval->next_ns);
 
     if (rc < 0) return rc;

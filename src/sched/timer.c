@@ -2,6 +2,7 @@
 /* Which wheel a timer goes to: see timer.h. */
 #include "sched/timer.h"
 
+#include "base/assert.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
 
@@ -23,6 +24,7 @@ void ae__timer_arm(struct ae_runtime *rt, struct ae__timer *timer, int64_t when_
 {
     struct ae__worker *w = ae__worker_self();
 
+    AE_DEBUG_ASSERT(fire);
     timer->fire = fire;
     if (!rt) {
         arm_on_thread(timer, when_ns);
@@ -37,6 +39,7 @@ void ae__timer_disarm(struct ae__timer *timer)
     if (timer->wheel) {
         ae__wheel_disarm(timer->wheel, timer);
     } else if (timer->link) {
+        AE_ASSERT(*timer->link == timer); /* by the thread that armed it */
         *timer->link = timer->next;
         if (timer->next) timer->next->link = timer->link;
         timer->link = NULL;

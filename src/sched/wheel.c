@@ -47,6 +47,7 @@ static uint64_t place(struct ae__wheel *wheel, struct ae__timer *timer)
     if (when_us - wheel->now_us > SPAN_MAX_US) when_us = wheel->now_us + SPAN_MAX_US;
     unsigned level = level_of(wheel->now_us, when_us);
     unsigned slot = (unsigned)(when_us >> (BITS * level)) & MASK;
+    AE_DEBUG_ASSERT(when_us >= wheel->now_us);
     struct ae__timer **head = &wheel->slots[level][slot];
     timer->next = *head;
     timer->link = head;
@@ -58,6 +59,7 @@ static uint64_t place(struct ae__wheel *wheel, struct ae__timer *timer)
 
 static void unlink_timer(struct ae__timer *timer)
 {
+    AE_ASSERT(*timer->link == timer); /* T1 */
     *timer->link = timer->next;
     if (timer->next) timer->next->link = timer->link;
     timer->link = NULL;
@@ -170,6 +172,7 @@ int64_t ae__wheel_park(struct ae__wheel *wheel)
 {
     ae__lock_acquire(&wheel->lock);
     int64_t next_ns = ae__wheel_next(wheel);
+    AE_ASSERT(wheel->parked_ns == INT64_MIN); /* T6: only the owner parks, once */
     wheel->parked_ns = next_ns;
     ae__lock_release(&wheel->lock);
     return next_ns;

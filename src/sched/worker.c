@@ -88,6 +88,7 @@ static struct ae__task *find_elsewhere(struct ae__worker *w)
 /* A searcher found work: if it was the last, another one takes over the search. */
 static void end_search(struct ae__worker *w)
 {
+    AE_ASSERT(w->searching);
     w->searching = false;
     if (ae__idle_end_search(&w->rt->idle)) ae__wake_one(w->rt);
 }
@@ -108,6 +109,7 @@ void ae__worker_step(struct ae__worker *w)
 
 void ae__worker_enter(struct ae__worker *w)
 {
+    AE_ASSERT(!w->thread.current);
     w->thread.errno_at = ae__thread_errno();
     ae__san_native(&w->native_san);
     w->thread.fault_stack = ae__os_fault_stack_set();

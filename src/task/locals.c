@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 
 #define ROUNDS_MAX 4 /* as PTHREAD_DESTRUCTOR_ITERATIONS */
@@ -42,6 +43,7 @@ static int grow(struct ae__locals **locals)
 
     if (!grown) return -ENOMEM;
     if (old) {
+        AE_ASSERT(old->count == old->capacity); /* grown when full only */
         memcpy(grown->entries, old->entries, old->count * sizeof(struct entry));
         grown->count = old->count;
     }
@@ -55,11 +57,13 @@ int ae__locals_set(struct ae__locals **locals, const ae_local *key, void *value)
 {
     struct entry *entry = find(*locals, key);
 
+    AE_ASSERT(key);
     if (!entry) {
         if (!*locals || (*locals)->count == (*locals)->capacity) {
             int rc = grow(locals);
             if (rc < 0) return rc;
         }
+        AE_ASSERT((*locals)->count < (*locals)->capacity);
         entry = &(*locals)->entries[(*locals)->count++];
         entry->key = key;
     }
@@ -72,6 +76,7 @@ void ae__locals_destroy(struct ae__locals **locals)
     for (int round = 0; round < ROUNDS_MAX && *locals; round++) {
         struct ae__locals *table = *locals;
         *locals = NULL;
+        AE_ASSERT(table->count <= table->capacity);
         for (uint32_t i = 0; i < table->count; i++) {
             const struct entry *entry = &table->entries[i];
             if (entry->value && entry->key->destroy) entry->key->destroy(entry->value);

@@ -14,6 +14,7 @@
 int ae__slab_init(struct ae__slab *slab, uint32_t capacity)
 {
     *slab = (struct ae__slab){ .capacity = capacity };
+    AE_ASSERT(capacity > 0);
     slab->base = ae__os_map((size_t)capacity * AE__TASK_BYTES);
     if (slab->base) slab->free = ae__os_map((size_t)capacity * sizeof *slab->free);
     if (slab->free) return 0;
@@ -68,6 +69,8 @@ static struct ae__task *first_use(struct ae__slab *slab, uint32_t index)
 {
     struct ae__task *task = ae__slab_at(slab, index);
 
+    AE_DEBUG_ASSERT(index < slab->capacity);
+    AE_DEBUG_ASSERT(task->state == AE__TASK_FREE); /* nobody had it */
     task->index = index;
     atomic_store_explicit(&task->generation, 1, memory_order_relaxed);
     return task;
@@ -83,6 +86,7 @@ static struct ae__task *get_uncached(struct ae__slab *slab)
 
 static void refill(struct ae__slab *slab, struct ae__slab_cache *cache)
 {
+    AE_DEBUG_ASSERT(cache->count == 0);
     cache->count = take_shared(slab, BATCH, cache->free);
     if (!cache->count) {
         uint32_t count = take_fresh(slab, BATCH, &cache->fresh);

@@ -170,6 +170,8 @@ static struct ae__stack *cut_slot(struct ae__stack_pool *pool, struct ae__stack_
     char *end = base + chunk->slot_bytes;
     struct ae__stack *stack = (struct ae__stack *)end - 1;
 
+    AE_ASSERT(index < chunk->slots);
+    AE_ASSERT(chunk->slot_bytes == slot_bytes(class));
     install_guard(pool, base);
     stack->low = base + GUARD_BYTES;
     stack->class = class;
@@ -182,6 +184,7 @@ static struct ae__stack *cut_slot(struct ae__stack_pool *pool, struct ae__stack_
 /* Under the lock; there is one. */
 static struct ae__stack *pop_shared(struct ae__stack_pool *pool, uint8_t class)
 {
+    AE_ASSERT(pool->free_count[class] > 0);
     size_t count = --pool->free_count[class];
     struct ae__stack *stack = pool->free[class][count];
 
@@ -211,6 +214,7 @@ static struct ae__stack *take_shared(struct ae__stack_pool *pool, uint8_t class)
 
 static void cache_push(struct ae__stack_cache *cache, uint8_t class, struct ae__stack *stack)
 {
+    AE_DEBUG_ASSERT(cache->count[class] < AE__STACK_CACHE_MAX);
     cache->free[class][cache->count[class]++] = stack;
 }
 
@@ -226,6 +230,7 @@ static void prefetch(struct ae__stack *stack)
 
 static struct ae__stack *cache_pop(struct ae__stack_cache *cache, uint8_t class)
 {
+    AE_DEBUG_ASSERT(cache->count[class] > 0);
     uint32_t count = --cache->count[class];
 
     if (count >= 2) prefetch(cache->free[class][count - 2]);
@@ -289,6 +294,7 @@ void ae__stack_put(struct ae__stack_pool *pool, struct ae__stack_cache *cache,
     uint8_t class = stack->class;
 
     AE_ASSERT(class < AE__STACK_CLASSES); /* the head is the stack's first victim from above */
+    AE_ASSERT(stack->low == (char *)(stack + 1) - slot_bytes(class) + GUARD_BYTES);
     if (AE_UNLIKELY(cache->count[class] >= AE__STACK_CACHE_MAX)) spill(pool, cache, class, BATCH);
     cache_push(cache, class, stack);
 }
@@ -305,6 +311,8 @@ static bool trim_class(struct ae__stack_pool *pool, uint8_t class)
 {
     size_t cold = pool->free_low[class], end = pool->free_cold[class] + TRIM_BATCH;
 
+    AE_ASSERT(pool->free_cold[class] <= cold);
+    AE_ASSERT(cold <= pool->free_count[class]);
     if (end > cold) end = cold;
     for (size_t i = pool->free_cold[class]; i < end; i++) {
         char *slot_end = (char *)(pool->free[class][i] + 1);
