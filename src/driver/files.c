@@ -83,11 +83,12 @@ int ae__file_sys_open_beneath(int dir, const char *path, int flags)
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
 
-    for (int i = 0; i < BENEATH_TRIES; i++) {
+    for (int renames = 0; renames < BENEATH_TRIES;) {
         long number = syscall(SYS_openat2, dir, path, &how, sizeof how);
         if (number >= 0) return (int)number;
         if (errno == ENOSYS) return ae__file_sys_open_steps(dir, path, flags);
-        if (errno != EAGAIN && errno != EINTR) return -errno; /* EAGAIN: a rename came between */
+        if (errno != EAGAIN && errno != EINTR) return -errno;
+        renames += errno == EAGAIN; /* one came between */
     }
     return -EAGAIN;
 }

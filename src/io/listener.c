@@ -180,6 +180,7 @@ static bool passes(ssize_t error)
     case -EHOSTDOWN:
     case -ENONET:
     case -EHOSTUNREACH:
+    case -EOPNOTSUPP: /* of the connection: a listener is always of a kind that accepts */
     case -ENETUNREACH:
         return true;
     default:
