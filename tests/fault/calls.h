@@ -4,6 +4,7 @@
 #ifndef AE_TESTS_FAULT_CALLS_H
 #define AE_TESTS_FAULT_CALLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Named as the objects import them. openat2, epoll_pwait2 and futex go through syscall(2). */
@@ -35,6 +36,8 @@ enum fault_how {
 struct fault {
     int error;
     enum fault_how how;
+    bool hidden; /* whoever asked for the operation must not notice: it is tried again or done in
+                  * another way */
 };
 
 /* The faults of a call: {0} ends the list. */

@@ -78,6 +78,12 @@ const struct fault *fault_take(enum fault_call call);
 /* Something that no fault may cause. The first one is kept. */
 void fault_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Must everything be as without a fault? */
+static inline bool fault_is_hidden(const struct plan *plan)
+{
+    return plan->loop == LOOP_CALL && plan->fault.hidden;
+}
+
 /* SIGTERM to this process, once: a second one would kill it. */
 void fault_end_program(void);
 

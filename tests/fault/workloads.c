@@ -287,7 +287,7 @@ static int accept_soon(ae_listener *listener, ae_stream **out)
     ae_scope scope;
 
     ae_scope_begin(&scope);
-    ae_scope_deadline(&scope, ae_now() + 300 * AE_MS);
+    ae_scope_deadline(&scope, ae_now() + 2 * AE_SEC);
     return ae_scope_end(&scope, ae_accept(listener, out, NULL));
 }
 
