@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plain threads as actors (sched/thread.c, ready.c), sleeping on futexes that may wake for no reason, with
- * timers of their own; and the spin lock (task/lock.c). All unmodified. */
+/* Plain threads as actors (sched/thread.c, ready.c), sleeping on futexes that may wake for no
+ * reason, with timers of their own; and the spin lock (task/lock.c). All unmodified. */
 #include "environment.h"
 
 #include <string.h>

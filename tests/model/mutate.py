@@ -101,6 +101,12 @@ class Program:
                        text=True)
         return exe
 
+    def models(self):
+        """The names of its models."""
+        text = subprocess.run([os.path.join(self.build, self.exe), '--list'],
+                              capture_output=True, text=True, check=True).stdout
+        return [line.split()[0] for line in text.splitlines()]
+
     def run(self, exe, *arguments):
         """Run a build of the program: the results of its models."""
         done = subprocess.run([exe or os.path.join(self.build, self.exe), *arguments],
