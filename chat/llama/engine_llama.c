@@ -24,7 +24,7 @@
 #define MARK '\x1e' /* record separator: around a number in place of a text */
 #define PREAMBLE_SIGN "Cutting Knowledge Date: December 2023"
 #define PREAMBLE PREAMBLE_SIGN "\nToday Date: 26 Jul 2024\n\n"
-#define CHATML_SYSTEM "<|im_start|>system\\n"
+#define CHATML_SYSTEM "<|im_start|>system"
 
 #define TEMPERATURE 0.3F /* small models wander at more */
 #define TOP_P 0.9F
@@ -93,16 +93,22 @@ static int probe_template(struct chat_backend_model *model)
     return 0;
 }
 
+/* Past a line end in the template's source: one, or `\n` in a literal. NULL: there is none. */
+static const char *past_line_end(const char *text)
+{
+    if (text[0] == '\n') return text + 1;
+    return text[0] == '\\' && text[1] == 'n' ? text + 2 : NULL;
+}
+
 /* ChatML templates name their own system text between the marks, in a string literal. */
 static char *chatml_system(const char *template)
 {
-    const char *begin = strstr(template, CHATML_SYSTEM);
-    if (!begin) return NULL;
-    begin += strlen(CHATML_SYSTEM);
-    const char *end = strstr(begin, "<|im_end|>");
+    const char *mark = strstr(template, CHATML_SYSTEM);
+    const char *begin = mark ? past_line_end(mark + strlen(CHATML_SYSTEM)) : NULL;
+    const char *end = begin ? strstr(begin, "<|im_end|>") : NULL;
     size_t length = end ? (size_t)(end - begin) : 0;
-    bool literal = length > 0 && !memchr(begin, '\'', length) && !memchr(begin, '{', length);
-    return literal ? strndup(begin, length) : NULL;
+    if (length == 0 || memchr(begin, '\'', length) || memchr(begin, '{', length)) return NULL;
+    return strndup(begin, length);
 }
 
 static int read_template(struct chat_backend_model *model)

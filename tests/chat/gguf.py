@@ -31,6 +31,8 @@ CHATML_TEMPLATE = (
     "{{ '<|im_start|>system\\nYou are a test.<|im_end|>\\n' }}{% endif %}"
     "{{'<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
+# As SmolLM2's has it: line ends stand in the literals themselves.
+CHATML_TEMPLATE_LINES = CHATML_TEMPLATE.replace('\\n', '\n')
 
 WORDS = ['the', 'he', 'in', 'er', 'system', 'user', 'assistant', 'Hello', 'world', 'Today', 'Date']
 
@@ -128,7 +130,7 @@ class File:
             f.write(head + body)
 
 
-def tokenizer(file, kind):
+def tokenizer(file, kind, template):
     llama3 = kind == 'llama3'
     tokens, merges, types, first = vocabulary(LLAMA3_SPECIAL if llama3 else CHATML_SPECIAL)
     at = tokens.index
@@ -141,11 +143,13 @@ def tokenizer(file, kind):
                                                     else '<|im_start|>'))
     file.put('tokenizer.ggml.eos_token_id', U32, at('<|eot_id|>' if llama3 else '<|im_end|>'))
     file.put('tokenizer.ggml.add_bos_token', BOOL, llama3)
-    file.put('tokenizer.chat_template', STRING, LLAMA3_TEMPLATE if llama3 else CHATML_TEMPLATE)
+    file.put('tokenizer.chat_template', STRING, template or (
+        LLAMA3_TEMPLATE if llama3 else CHATML_TEMPLATE_LINES))
     return tokens, first
 
 
-def llama(kind='llama3', layers=2, width=64, heads=4, kv_heads=2, inner=128, context=131072):
+def llama(kind='llama3', layers=2, width=64, heads=4, kv_heads=2, inner=128, context=131072,
+          template=None):
     """A file of the shape of Llama 3.2 1B (tied embeddings, grouped heads, scaled rotary
     frequencies), or of SmolLM2; its tokens, and the first special one."""
     file, size = File(), width // heads
@@ -158,7 +162,7 @@ def llama(kind='llama3', layers=2, width=64, heads=4, kv_heads=2, inner=128, con
         file.put(f'llama.{key}', U32, value)
     file.put('llama.attention.layer_norm_rms_epsilon', F32, 1e-5)
     file.put('llama.rope.freq_base', F32, 500000.0 if kind == 'llama3' else 100000.0)
-    tokens, first = tokenizer(file, kind)
+    tokens, first = tokenizer(file, kind, template)
     file.put('llama.vocab_size', U32, len(tokens))
     file.add_f32('token_embd.weight', (width, len(tokens)))
     file.add_f32('output_norm.weight', (width,), 0.9, 1.1)

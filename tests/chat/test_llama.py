@@ -86,8 +86,8 @@ class Model:
     backend = None
     folder = None
 
-    def __init__(self, kind):
-        file, self.tokens, self.first_special = gguf.llama(kind)
+    def __init__(self, kind, template=None):
+        file, self.tokens, self.first_special = gguf.llama(kind, template=template)
         self.path = self.folder / f'{kind}.gguf'
         file.write(self.path)
         self.model = P()
@@ -148,11 +148,12 @@ def a_llama_3_2_file_renders_its_template():
 
 @case
 def a_chatml_file_renders_its_template():
-    model = Model('chatml')
-    ids = model.render((USER, ' Hello '))
     expected = ('<|im_start|>system\nYou are a test.<|im_end|>\n<|im_start|>user\n Hello <|im_end|>'
                 '\n<|im_start|>assistant\n')
-    expect(model.text(ids) == expected, model.text(ids))
+    for template in (gguf.CHATML_TEMPLATE, gguf.CHATML_TEMPLATE_LINES):
+        model = Model('chatml', template)
+        ids = model.render((USER, ' Hello '))
+        expect(model.text(ids) == expected, model.text(ids))
     ids = model.render((SYSTEM, 'S'), (USER, 'Hello'))
     expected = ('<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n'
                 '<|im_start|>assistant\n')
