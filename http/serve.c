@@ -61,7 +61,8 @@ static void take(const struct acceptor *a, ae_stream *stream)
     }
     ae__http_clock_set(server);
     c = ae__http_conn_create(server, stream);
-    if (c && ae_go_in(a->connections, ae__http_conn_task, c) < 0) ae__http_conn_close(c);
+    if (!c) ae_sem_release(&server->permits, 1);
+    else if (ae_go_in(a->connections, ae__http_conn_task, c) < 0) ae__http_conn_close(c);
 }
 
 static int accept_loop(void *arg)
@@ -110,6 +111,9 @@ static int wait_for_connections(ae_http_server *server, int64_t ns)
     ae_scope nap;
     int rc;
 
+    /* It may be set from a moment at which all were gone and the queue was not empty yet. Who goes
+     * after this line sets it again. */
+    ae_event_reset(&server->deserted);
     if (ae__http_registry_live(server) == 0) return 0;
     ae_scope_begin(&nap);
     ae_scope_deadline(&nap, ae_now() + ns);
@@ -150,7 +154,6 @@ static int start_tasks(struct serving *s)
     for (size_t i = 0; rc == 0 && i < server->listener_count; i++) {
         struct acceptor *a = &s->acceptors[i];
 
-        *a = (struct acceptor){ server, server->listeners[i], &s->connections, NULL };
         a->task = ae_spawn_in(&s->accepting, accept_loop, a);
         if (!a->task) rc = -ENOMEM;
     }
@@ -215,6 +218,8 @@ int ae_http_serve(ae_http_server *server)
     if (server->listener_count == 0) return -EINVAL;
     s.acceptors = calloc(server->listener_count, sizeof(*s.acceptors));
     if (!s.acceptors) return -ENOMEM;
+    for (size_t i = 0; i < server->listener_count; i++) /* the drain needs them all */
+        s.acceptors[i] = (struct acceptor){ server, server->listeners[i], &s.connections, NULL };
     set_limits(server);
     rc = serve(&s);
     free(s.acceptors);

@@ -3,6 +3,8 @@
  * are made short; the tests say what must happen, and when it must not have happened yet. */
 #include "site.h"
 
+#include "../../http/server.h"
+
 #define CLOSE "Host: x\r\nConnection: close\r\n\r\n"
 #define GET "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -388,6 +390,35 @@ TEST(idle_connections_do_not_hold_the_end_up)
     EXPECT_LT(ae_now() - start, 5 * AE_SEC);
     EXPECT_EQ(hear_all(fd, buf, sizeof(buf)), 0);
     close(fd);
+}
+
+/* As after a moment of the drain at which all had gone, before the last of the queue came. */
+TEST(the_end_waits_for_no_idle_connection_that_came_late)
+{
+    ae_http_opts opts = { AE_HTTP_OPTS, .drain_ns = 3600 * AE_SEC, .drain_idle_ns = AE_MS };
+    struct site site;
+    char answer[1024];
+
+    begin(&site, &opts);
+    ae_event_set(&site.server->deserted);
+    int idle = dial(&site);
+    say(idle, GET);
+    REQUIRE(hear_bytes(idle, answer, 1));
+    EXPECT_EQ(site_stop(&site), 0); /* or for an hour */
+    close(idle);
+}
+
+TEST_TIMEOUT(a_server_that_gets_no_task_says_so, 30)
+{
+    for (unsigned tasks = 1; tasks <= 3; tasks++) {
+        ae_config config = { AE_CONFIG, .workers = 2, .tasks_max = tasks };
+        struct site site;
+        site_create(&site, NULL);
+        REQUIRE(ae_http_listen(site.server, "127.0.0.1:0") == 0);
+        EXPECT_EQ(ae_run(&config, site_serve, &site), 0);
+        EXPECT_EQ(site.result, -ENOMEM);
+        ae_http_server_destroy(site.server);
+    }
 }
 
 TEST(the_drain_has_an_end)
