@@ -31,30 +31,41 @@ static AE__ALWAYS_INLINE bool less(const struct ae__order *o, const char *a, con
     return o->compare(a, b, o->arg) < 0;
 }
 
+/* All ones if a is less, else 0. Compilers make branches of conditions, but not of masks. */
+static AE__ALWAYS_INLINE uintptr_t less_mask(const struct ae__order *o, const char *a,
+                                             const char *b)
+{
+    return (uintptr_t)0 - ((unsigned)o->compare(a, b, o->arg) >> 31);
+}
+
+/* b where the mask is set, else a. */
+static AE__ALWAYS_INLINE const char *pick(const char *a, const char *b, uintptr_t mask)
+{
+    return a + ((ptrdiff_t)(((uintptr_t)b - (uintptr_t)a) & mask));
+}
+
 /* The right one goes first only if it is less. */
 static AE__ALWAYS_INLINE void merge_front(const struct ae__order *o, const char **left,
-                                          const char **right, char **out, const size_t S)
+                                          const char **right, char *out, const size_t S)
 {
     const char *l = *left, *r = *right;
-    bool take_right = less(o, r, l);
+    uintptr_t take_right = less_mask(o, r, l);
 
-    memcpy(*out, take_right ? r : l, S);
-    *right = r + (take_right ? S : 0);
-    *left = l + (take_right ? 0 : S);
-    *out += S;
+    memcpy(out, pick(l, r, take_right), S);
+    *right = r + (S & take_right);
+    *left = l + (S & ~take_right);
 }
 
 /* Ends point behind the last item. The left one goes last only if the right one is less. */
 static AE__ALWAYS_INLINE void merge_back(const struct ae__order *o, const char **left_end,
-                                         const char **right_end, char **out_end, const size_t S)
+                                         const char **right_end, char *out, const size_t S)
 {
     const char *l = *left_end - S, *r = *right_end - S;
-    bool take_left = less(o, r, l);
+    uintptr_t take_left = less_mask(o, r, l);
 
-    *out_end -= S;
-    memcpy(*out_end, take_left ? l : r, S);
-    *left_end = l + (take_left ? 0 : S);
-    *right_end = r + (take_left ? S : 0);
+    memcpy(out, pick(r, l, take_left), S);
+    *left_end = l + (S & ~take_left);
+    *right_end = r + (S & take_left);
 }
 
 /* Merge nl + nr items to `out`, which is elsewhere. */
@@ -67,14 +78,14 @@ static AE__ALWAYS_INLINE void merge_items(const struct ae__order *o, const char 
     while (left < left_end && right < right_end) {
         const char *l = left, *l_end = left_end, *r = right, *r_end = right_end;
         size_t k = (size_t)(left_end - left), kr = (size_t)(right_end - right);
-        for (k = (k < kr ? k : kr) / S; k > 0; k--) {
-            merge_front(o, &l, &r, &out, S);
-            merge_back(o, &l_end, &r_end, &out_end, S);
+        k = k < kr ? k : kr;
+        for (size_t i = 0; i < k; i += S) {
+            merge_front(o, &l, &r, out + i, S);
+            merge_back(o, &l_end, &r_end, out_end - i - S, S);
         }
-        if (AE_UNLIKELY(l > l_end || r > r_end)) { /* no order: both ends took the same item */
-            out -= (l - left) + (r - right);
-            break;
-        }
+        if (AE_UNLIKELY(l > l_end || r > r_end)) break; /* no order: both took the same item */
+        out += k;
+        out_end -= k;
         left = l, left_end = l_end;
         right = r, right_end = r_end;
     }
