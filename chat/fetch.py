@@ -14,12 +14,14 @@ The cache is $XDG_CACHE_HOME/aether, ~/.cache/aether unless set.
 Needs, as Debian packages: python3-pip; for the engine also cmake, g++, gcc, ninja-build.
 """
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import os
 import pathlib
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -278,6 +280,11 @@ def unpack(archive, folder):
             tar.extract(member, folder, set_attrs=False)
 
 
+def end_with_parent():
+    """Whatever ends this process ends the build: the next run then has it to itself."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def ninja(build, progress):
     """Runs it and follows its [12/74]."""
     jobs = len(os.sched_getaffinity(0))
@@ -285,6 +292,7 @@ def ninja(build, progress):
     command = ['ninja', '-C', str(build), '-j', str(jobs), 'llama']
     tail = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          preexec_fn=end_with_parent,
                           env={**os.environ, 'NINJA_STATUS': '[%f/%t] '}) as process:
         for line in process.stdout:
             tail = tail[-60:] + [line]
