@@ -2,7 +2,7 @@
 /* The fault loops: every scenario, once for each point at which something can fail or be cancelled.
  *
  *   fault [--loop alloc|call|cancel] [--workers N] [--jobs N] [--stride N] [--call NAME]
- *         [--verbose] [SCENARIO...]
+ *         [--verbose] [--expect-fail] [SCENARIO...]
  *
  * A sweep is one scenario with one kind of fault at point 1, 2, 3 and so on, until a run passes
  * fewer points than that. Each run is a process of its own. It must end by itself in bounded time,
@@ -30,6 +30,7 @@ struct options {
     long stride;
     int loop; /* -1: all */
     bool verbose;
+    bool expect_fail;    /* a bug is planted: finding it is what passes */
     const char *call;    /* NULL: all */
     const char *workers; /* NULL: the current-thread flavour */
     int scale;
@@ -438,6 +439,8 @@ static char **parse(char **argv)
     for (argv++; *argv && strncmp(*argv, "--", 2) == 0; argv++) {
         if (strcmp(*argv, "--verbose") == 0) {
             options.verbose = true;
+        } else if (strcmp(*argv, "--expect-fail") == 0) {
+            options.expect_fail = true;
         } else if (argv[1]) {
             set_option(argv[0], argv[1]);
             argv++;
@@ -473,7 +476,13 @@ int main(int argc, char **argv)
         slots[i] = (struct slot){ .run = shared_run(), .out = scratch(), .err = scratch() };
     }
     for (const struct scenario *s = scenarios; s->name; s++) {
+        if (options.expect_fail && totals.failed_sweeps > 0) break;
         if (is_wanted(s, names)) run_scenario(s);
+    }
+    if (options.expect_fail) {
+        bool found = totals.failed_sweeps > 0;
+        printf("%d passed, %d failed\n", found, !found);
+        return !found;
     }
     print_totals();
     return totals.failed_sweeps > 0;
