@@ -37,13 +37,13 @@ static int fold_keys(void *arg, void *acc, size_t begin, size_t end)
     const struct ae__keyed *items = arg;
     const char *item = items->base + begin * items->item_bytes;
     struct ae__range *r = acc;
-    uint64_t key = items->key(items, item);
+    uint64_t key = items->key(item, items->arg);
 
     if (!r->any) *r = (struct ae__range){ key, key, key, key, true, true };
     uint64_t low = r->low, high = r->high, before = r->last;
     bool sorted = r->sorted;
     for (size_t i = begin; i < end; i++, item += items->item_bytes) {
-        key = items->key(items, item);
+        key = items->key(item, items->arg);
         low = key < low ? key : low;
         high = key > high ? key : high;
         sorted &= before <= key;
@@ -63,7 +63,7 @@ static int count_blocks(void *arg, size_t begin, size_t end)
         size_t i = block * k->places.block_items, last = ae__block_end(&k->places, block);
         memset(counts, 0, AE__RADIX_BUCKETS * sizeof *counts);
         for (; i < last; i++) {
-            uint64_t key = items->key(items, items->base + i * items->item_bytes);
+            uint64_t key = items->key(items->base + i * items->item_bytes, items->arg);
             counts[ae__bucket_of(&k->cut, key)]++;
         }
     }
@@ -81,7 +81,7 @@ static int move_blocks(void *arg, size_t begin, size_t end)
         size_t i = block * k->places.block_items, last = ae__block_end(&k->places, block);
         for (; i < last; i++) {
             const char *item = items->base + i * bytes;
-            size_t place = at[ae__bucket_of(&k->cut, items->key(items, item))]++;
+            size_t place = at[ae__bucket_of(&k->cut, items->key(item, items->arg))]++;
             copy(k->other + place * bytes, item, bytes);
         }
     }
@@ -91,7 +91,7 @@ static int move_blocks(void *arg, size_t begin, size_t end)
 static int compare_keys(const void *a, const void *b, void *arg)
 {
     const struct ae__keyed *items = arg;
-    uint64_t x = items->key(items, a), y = items->key(items, b);
+    uint64_t x = items->key(a, items->arg), y = items->key(b, items->arg);
 
     return (x > y) - (x < y);
 }
@@ -119,13 +119,16 @@ static void sort_bucket(const struct keyed *k, size_t start, size_t n, uint64_t 
         memcpy(to, from, n * bytes);
         return;
     }
+    bool carries = bytes <= sizeof *pairs; /* the item itself in place of its place */
     for (size_t i = 0; i < n; i++) {
-        pairs[2 * i] = items->key(items, from + i * bytes);
+        pairs[2 * i] = items->key(from + i * bytes, items->arg);
         pairs[2 * i + 1] = i;
+        if (carries) copy((char *)&pairs[2 * i + 1], from + i * bytes, bytes);
     }
     ae__par_radix_sort(k->stop, pairs, pairs + 2 * n, n, 2);
     for (size_t i = 0; i < n; i++) {
-        copy(to + i * bytes, from + pairs[2 * i + 1] * bytes, bytes);
+        const uint64_t *with = &pairs[2 * i + 1];
+        copy(to + i * bytes, carries ? (const char *)with : from + *with * bytes, bytes);
     }
 }
 

@@ -8,7 +8,8 @@
 struct ae__keyed {
     char *base;
     size_t n, item_bytes;         /* n <= AE__RADIX_MAX */
-    uint64_t (*key)(const struct ae__keyed *items, const void *item); /* in unsigned order */
+    ae_par_key_u64 *key;          /* in unsigned order */
+    void *arg;
 };
 
 /* `other` has room for as many items. On a par worker, behind a shield. */

@@ -35,7 +35,6 @@ struct sort_call {
     char *base;
     size_t n;
     struct ae__keyed keyed;       /* by key: its items */
-    ae_par_key_u64 *key_u64;
     ae_par_key_i64 *key_i64;
     ae_par_key_f64 *key_f64;
     void *arg;
@@ -136,24 +135,17 @@ int ae_par_sort_f64(double *keys, size_t n)
 
 /* ---- by key ---- */
 
-/* One for each kind, so that a key costs one call of the user's function. */
-static uint64_t key_u64(const struct ae__keyed *items, const void *item)
+/* Keys of other kinds; arg is the call. */
+static uint64_t key_i64(const void *item, void *arg)
 {
-    const struct sort_call *call = AE_CONTAINER_OF(items, struct sort_call, keyed);
-
-    return call->key_u64(item, call->arg);
-}
-
-static uint64_t key_i64(const struct ae__keyed *items, const void *item)
-{
-    const struct sort_call *call = AE_CONTAINER_OF(items, struct sort_call, keyed);
+    const struct sort_call *call = arg;
 
     return code(KIND_I64, (uint64_t)call->key_i64(item, call->arg));
 }
 
-static uint64_t key_f64(const struct ae__keyed *items, const void *item)
+static uint64_t key_f64(const void *item, void *arg)
 {
-    const struct sort_call *call = AE_CONTAINER_OF(items, struct sort_call, keyed);
+    const struct sort_call *call = arg;
     double number = call->key_f64(item, call->arg);
     uint64_t bits;
 
@@ -178,8 +170,8 @@ static int keyed_entered(void *arg)
 
 static int compare_keys(const void *a, const void *b, void *arg)
 {
-    const struct sort_call *call = arg;
-    uint64_t x = call->keyed.key(&call->keyed, a), y = call->keyed.key(&call->keyed, b);
+    const struct ae__keyed *items = arg;
+    uint64_t x = items->key(a, items->arg), y = items->key(b, items->arg);
 
     return (x > y) - (x < y);
 }
@@ -191,35 +183,36 @@ static int sort_by(struct sort_call *call)
     if (call->keyed.n < 2) return 0;
     if (call->keyed.n > AE__RADIX_MAX) {
         return ae_par_sort_stable(call->keyed.base, call->keyed.n, call->keyed.item_bytes,
-                                  compare_keys, call);
+                                  compare_keys, &call->keyed);
     }
     return ae__par_enter(NULL, keyed_entered, call);
 }
 
 int ae_par_sort_by_u64(void *base, size_t n, size_t item_bytes, ae_par_key_u64 *key, void *arg)
 {
-    struct sort_call call = { .keyed = { base, n, item_bytes, key_u64 }, .arg = arg };
+    struct sort_call call = { .keyed = { base, n, item_bytes, key, arg } };
 
     AE_ASSERT(key);
-    call.key_u64 = key;
     return sort_by(&call);
 }
 
 int ae_par_sort_by_i64(void *base, size_t n, size_t item_bytes, ae_par_key_i64 *key, void *arg)
 {
-    struct sort_call call = { .keyed = { base, n, item_bytes, key_i64 }, .arg = arg };
+    struct sort_call call = { .keyed = { base, n, item_bytes, key_i64, NULL }, .arg = arg };
 
     AE_ASSERT(key);
     call.key_i64 = key;
+    call.keyed.arg = &call;
     return sort_by(&call);
 }
 
 int ae_par_sort_by_f64(void *base, size_t n, size_t item_bytes, ae_par_key_f64 *key, void *arg)
 {
-    struct sort_call call = { .keyed = { base, n, item_bytes, key_f64 }, .arg = arg };
+    struct sort_call call = { .keyed = { base, n, item_bytes, key_f64, NULL }, .arg = arg };
 
     AE_ASSERT(key);
     call.key_f64 = key;
+    call.keyed.arg = &call;
     return sort_by(&call);
 }
 
