@@ -94,14 +94,16 @@ static bool claim_one(struct ae__runq *q, uint64_t *head)
         atomic_store_explicit(&q->head, next, memory_order_relaxed);
         return true;
     }
-    return atomic_compare_exchange_weak_explicit(&q->head, head, next, memory_order_acq_rel,
-                                                 memory_order_acquire);
+    /* release: who sees the new head sees no tail from before it; no acquire, as only the owner
+     * writes to these slots */
+    return atomic_compare_exchange_weak_explicit(&q->head, head, next, memory_order_release,
+                                                 memory_order_relaxed);
 }
 
 struct ae__task *ae__runq_pop(struct ae__runq *q)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* ours */
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
 
     do {
         if (real_of(head) == tail) return NULL;
@@ -112,7 +114,7 @@ struct ae__task *ae__runq_pop(struct ae__runq *q)
 bool ae__runq_take(struct ae__runq *q, struct ae__task *task)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* ours */
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
 
     do {
         if (real_of(head) == tail || slot_get(q, real_of(head)) != task) return false;
@@ -136,8 +138,9 @@ static uint32_t claim_half(struct ae__runq *from, uint32_t *first)
         if (count == 0) return 0;
         next = pack(steal_of(head), real_of(head) + count);
         /* A stale head with a newer tail can give nonsense counts; then the exchange fails. */
+        /* release as in claim_one; acquire: the next look must see no tail from before the head */
     } while (!atomic_compare_exchange_weak_explicit(&from->head, &head, next,
-                                                    memory_order_acq_rel, memory_order_acquire));
+                                                    memory_order_release, memory_order_acquire));
     AE_ASSERT(count <= AE__RUNQ_SIZE);
     *first = real_of(head);
     return count;
@@ -146,13 +149,13 @@ static uint32_t claim_half(struct ae__runq *from, uint32_t *first)
 /* R4: give the slots back to the owner. */
 static void finish_steal(struct ae__runq *from)
 {
-    uint64_t head = atomic_load_explicit(&from->head, memory_order_acquire);
+    uint64_t head = atomic_load_explicit(&from->head, memory_order_relaxed);
     uint64_t next;
 
     do {
         next = pack(real_of(head), real_of(head));
     } while (!atomic_compare_exchange_weak_explicit(&from->head, &head, next,
-                                                    memory_order_acq_rel, memory_order_acquire));
+                                                    memory_order_release, memory_order_relaxed));
 }
 
 struct ae__task *ae__runq_steal(struct ae__runq *from, struct ae__runq *into, uint32_t *taken)
@@ -186,7 +189,7 @@ bool ae__runq_is_empty(struct ae__runq *q)
 uint32_t ae__runq_room(struct ae__runq *q)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
 
     return AE__RUNQ_SIZE - (tail - steal_of(head));
 }
