@@ -55,7 +55,7 @@ def in_order(args, work, items, seen=()):
         for row in pool.map(work, items):
             print(row.pop('line'), flush=True)
             rows.append(row)
-            if not args.name or seen:
+            if not args.name or seen or args.what == 'orders':
                 save(args.build, args.what, list(seen) + rows)
     return rows
 
