@@ -338,6 +338,7 @@ static int streams(void *arg)
     snprintf(path, sizeof path, "unix:/tmp/ae-fault-%d", (int)getpid());
     int rc = flow_through("127.0.0.1:0", NULL);
     if (rc == 0) rc = flow_through("127.0.0.1:0", "localhost");
+    if (rc == 0) rc = flow_through(":0", "127.0.0.1");
     if (rc == 0) rc = flow_through(path, NULL);
     (void)unlink(path + 5);
     return rc;
