@@ -68,7 +68,7 @@ def models(args, found):
         program, model = item
         row = vars(program.run(None, model, '--seconds', str(args.seconds))[0])
         row['program'] = program.name
-        if row['good'] and not row['exhaustive']:
+        if row['good'] and not row['exhaustive'] and args.seconds >= 60: # else a quick look
             two = program.run(None, model, '--bound', '2', '--stale', '0', '--seconds', '300')[0]
             drawn = program.run(None, model, '--random', '1000000', '--seconds', '600')[0]
             row['two'] = two.good and two.exhaustive
