@@ -119,6 +119,8 @@ static void reset(struct ae__fd *fd, int number, unsigned flags, struct ae__fd_r
     ae__lock_acquire(&fd->lock);
     AE_ASSERT(fd->number == -1 && fd->uses == 0);
     AE_ASSERT(!fd->flights);
+    fd->box = (struct ae__box){ .home = NULL };
+    atomic_store_explicit(&fd->boxed, false, memory_order_relaxed);
     fd->number = number;
     fd->flags = (uint8_t)flags;
     fd->closing = fd->registered = fd->ended = fd->more = false;
@@ -209,7 +211,9 @@ void ae__fd_close(struct ae__fd *fd)
         if (w->actor) ae__wait_wake(w->actor, w->sequence, AE__REASON_CLOSED, &wakes);
         w->actor = NULL;
     }
-    if (fd->flights) ae__uring_recall_all(fd, &wakes);
+    if (fd->flights || atomic_load_explicit(&fd->boxed, memory_order_relaxed)) {
+        ae__uring_recall_all(fd, &wakes);
+    }
     bool unused = fd->uses == 0;
     ae__lock_release(&fd->lock);
     if (unused) ae__fd_close_number(fd);

@@ -23,6 +23,15 @@ struct ae__fd_side {
     bool ready;     /* false: known to be not ready, an event will come; true: worth trying */
 };
 
+/* What came for a deferred start before its task runs: see uring_box.c. */
+struct ae__box {
+    struct ae__driver *home;
+    const char *at;
+    uint32_t left;
+    uint16_t id;
+    int32_t error;
+};
+
 /* All fields under `lock`, except those marked. */
 struct ae__fd {
     AE_CACHE_ALIGNED struct ae__lock lock;
@@ -37,6 +46,8 @@ struct ae__fd {
     struct ae__fd_side sides[2];
     struct ae__driver *home;
     struct ae__flight *flights; /* requests that a ring holds */
+    struct ae__box box;
+    _Atomic(bool) boxed;        /* the box is worth a look; written under the lock */
     struct ae__fd_ref *ref; /* the owner's; NULL for foreign ones */
     struct ae__fds *fds; /* set once */
     uint32_t index;      /* set once */

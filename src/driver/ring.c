@@ -194,6 +194,7 @@ int ae__ring_restrict(const struct ae__ring *ring, const uint8_t *ops, unsigned 
         IORING_REGISTER_ENABLE_RINGS,
         IORING_REGISTER_RING_FDS,
         IORING_REGISTER_IOWQ_MAX_WORKERS,
+        IORING_REGISTER_PBUF_RING,
     };
     struct io_uring_restriction list[64] = { { .opcode = 0 } };
     unsigned n = 0;
@@ -208,7 +209,7 @@ int ae__ring_restrict(const struct ae__ring *ring, const uint8_t *ops, unsigned 
         list[n++].sqe_op = ops[i];
     }
     list[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-    list[n++].sqe_flags = IOSQE_CQE_SKIP_SUCCESS;
+    list[n++].sqe_flags = IOSQE_CQE_SKIP_SUCCESS | IOSQE_BUFFER_SELECT;
     return sys_register(ring->fd, IORING_REGISTER_RESTRICTIONS, list, n);
 }
 
@@ -237,6 +238,16 @@ int ae__ring_enable(struct ae__ring *ring, bool stays)
         ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
     }
     return 0;
+}
+
+int ae__ring_provide(struct ae__ring *ring, struct io_uring_buf_ring *buffers, unsigned count)
+{
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uintptr_t)buffers,
+        .ring_entries = count,
+    };
+
+    return sys_register(ring->fd, IORING_REGISTER_PBUF_RING, &reg, 1);
 }
 
 /* ---- submission ---- */

@@ -49,6 +49,10 @@ int ae__ring_enable(struct ae__ring *ring, bool stays);
 
 /* The rest: the owner only. */
 
+/* Buffers that the kernel chooses from, of group 0: a ring of so many (a power of two), page
+ * aligned and cleared. 0 or an error. */
+int ae__ring_provide(struct ae__ring *ring, struct io_uring_buf_ring *buffers, unsigned count);
+
 /* A cleared entry to fill in, with its place among the entries; NULL: the queue is full. */
 struct io_uring_sqe *ae__ring_next(struct ae__ring *ring, uint32_t *place);
 /* Submit what was prepared. wait: until a completion is there, or rest_ns is over (< 0: no end).

@@ -24,7 +24,8 @@
  *     comes before the ring polls it is reported at once. So none is lost.
  * U8  Rings are made after privileges were dropped, and refuse all opcodes but those used here.
  * U9  The kernel hands out at most 20 completions an entry with DEFER_TASKRUN, so the poll goes on
- *     until it has no more, within a bound. */
+ *     until it has no more, within a bound.
+ * U10 and U11, on what is received for deferred starts, are in uring_box.c. */
 #include "driver/uring.h"
 
 #include <errno.h>
@@ -143,6 +144,7 @@ static void destroy(struct ae__driver *driver)
             next = f->next;
             ae__mem_free(f);
         }
+        ae__uring_boxes_end(u);
         ae__mem_free(u->messages);
         ae__mem_free(u);
     }
@@ -214,6 +216,7 @@ static void become_owner(struct ae__driver *driver)
     int rc = ae__ring_enable(&driver->uring->ring, true);
 
     if (rc < 0) ae__fatal("a ring that was made cannot be enabled");
+    ae__uring_boxes_begin(driver);
     poll_wakes(driver);
 }
 

@@ -10,6 +10,8 @@ extern const struct ae__driver_ops ae__uring_ops;
 
 struct msghdr;
 
+enum { AE__URING_BUFFERS = 256, AE__URING_BUFFER_BYTES = 4096 };
+
 struct ae__uring {
     struct ae__ring ring;
 
@@ -19,11 +21,18 @@ struct ae__uring {
     uint32_t spare_count;
     _Atomic(uint64_t) in_air;     /* operations whose memory the kernel has */
 
+    struct io_uring_buf_ring *buffers; /* NULL: starts poll */
+    char *storage;
+    uint16_t buffers_tail;             /* handed to the kernel so far */
+    uint16_t buffers_used;             /* by the kernel so far */
+
     /* counters: relaxed, written by the owner */
     _Atomic(uint64_t) submitted, recalls, overflows;
 
     /* any thread */
     AE_CACHE_ALIGNED struct ae__lock mail_lock; /* after a descriptor's lock */
+    uint32_t returned_count;
+    uint16_t returned[AE__URING_BUFFERS]; /* buffers that others have emptied */
     struct ae__flight *mail;      /* to be submitted or recalled by the owner */
     struct ae__lock files_lock;   /* guards flights that have no descriptor object */
     _Atomic(bool) has_mail;
@@ -51,6 +60,19 @@ void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
                     struct ae__wakes *wakes);
 /* Owner: do what others asked for. False: some of it must wait for room. */
 bool ae__uring_read_mail(struct ae__driver *driver);
+
+/* uring_box.c */
+void ae__uring_boxes_begin(struct ae__driver *driver); /* owner */
+void ae__uring_boxes_end(struct ae__uring *u);
+void ae__uring_take_returned(struct ae__uring *u);     /* owner, under mail_lock */
+/* Owner, under the descriptor's lock. */
+void ae__uring_fill_box(struct ae__driver *driver, struct ae__fd *fd,
+                        const struct io_uring_cqe *cqe);
+/* Take what is in the box; AE__WOULD_BLOCK: nothing; -ECANCELED: closed. mine: the caller's own
+ * driver, or NULL. busy: the start's receive is still in the air (U10). */
+ssize_t ae__uring_read_box(struct ae__driver *mine, struct ae__op *op, bool *busy);
+struct ae__flight *ae__uring_receiver(const struct ae__fd *fd); /* that receive; under the lock */
+void ae__uring_drop_box(struct ae__fd *fd, struct ae__driver *mine); /* under the lock */
 
 /* Tags of completions that belong to no flight; flights' are their addresses. */
 enum { AE__URING_IGNORED = 0, AE__URING_WAKE = 1, AE__URING_TAGS = 2 };

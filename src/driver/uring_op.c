@@ -187,6 +187,18 @@ static void prepare_read(struct io_uring_sqe *sqe, struct ae__flight *flight)
     if (known_empty(flight)) sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
 }
 
+/* A poll that may receive at once: see uring_box.c. */
+static void prepare_start(struct io_uring_sqe *sqe, struct ae__flight *flight)
+{
+    if (!flight->boxes) {
+        prepare_poll(sqe, flight->events);
+        return;
+    }
+    sqe->opcode = IORING_OP_RECV;
+    sqe->flags = IOSQE_BUFFER_SELECT;
+    if (known_empty(flight)) sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
+}
+
 static void prepare_accept(struct io_uring_sqe *sqe, const struct ae__op *op)
 {
     sqe->opcode = IORING_OP_ACCEPT;
@@ -229,7 +241,7 @@ static void prepare(struct ae__driver *home, struct io_uring_sqe *sqe, struct ae
         prepare_poll(sqe, AE_WRITABLE);
         break;
     case AE__OP_POLL:
-        prepare_poll(sqe, flight->events);
+        prepare_start(sqe, flight);
         break;
     case AE__OP_FILE_READ:
     case AE__OP_FILE_WRITE:
@@ -320,6 +332,7 @@ static struct ae__flight *first_letter(struct ae__uring *u, struct ae__lock **lo
 {
     ae__lock_acquire(&u->mail_lock);
     struct ae__flight *flight = u->mail;
+    ae__uring_take_returned(u);
     /* its descriptor's object is type-stable; its own memory stays until mail_lock is released */
     *lock = flight ? lock_of(flight) : NULL;
     if (!flight) atomic_store_explicit(&u->has_mail, false, memory_order_relaxed);
@@ -366,6 +379,8 @@ void ae__uring_recall_all(struct ae__fd *fd, struct ae__wakes *wakes)
 {
     struct ae__driver *mine = my_driver(fd);
 
+    ae__uring_drop_box(fd, mine);
+    if (!fd->flights) return;
     /* The other end learns of it at once, and the kernel's own references do not delay it. */
     if (may_shut_down(fd)) (void)shutdown(fd->number, SHUT_RDWR);
     for (struct ae__flight *f = fd->flights, *next; f; f = next) {
@@ -415,11 +430,13 @@ static void note_readiness(struct ae__flight *flight, const struct io_uring_cqe 
     struct ae__fd_side *sides = flight->fd->sides;
     unsigned events = 0;
 
-    switch ((enum ae__op_code)flight->code) {
-    case AE__OP_READ:
+    bool receives = flight->code == AE__OP_READ || flight->boxes;
+    if (receives) {
         flight->fd->more = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
         sides[AE__SIDE_READ].ready = flight->fd->more;
         return;
+    }
+    switch ((enum ae__op_code)flight->code) {
     case AE__OP_ACCEPT:
         events = AE_READABLE;
         break;
@@ -436,7 +453,7 @@ static void note_readiness(struct ae__flight *flight, const struct io_uring_cqe 
 static void land_poll(struct ae__driver *driver, struct ae__flight *flight, int result,
                       struct ae__wakes *wakes)
 {
-    unsigned events = events_of(result) & flight->events;
+    unsigned events = flight->boxes ? AE_READABLE : events_of(result) & flight->events;
     uint16_t reason = (uint16_t)(flight->reason + events * flight->scale);
 
     if (flight->actor) ae__wait_wake(flight->actor, flight->sequence, reason, wakes);
@@ -454,6 +471,20 @@ static void land_op(struct ae__driver *driver, struct ae__flight *flight, int re
     ae__wait_wake(flight->actor, flight->sequence, flight->reason, wakes);
 }
 
+/* A receive of a start that has got nothing is sent off again: as a poll if no buffer was left, as
+ * it was if it had been recalled and somebody else waits for it by now. */
+static bool goes_again(struct ae__flight *flight, int result)
+{
+    if (!flight->boxes || !flight->actor || flight->scale == 0) return false;
+    if (result != -ENOBUFS && result != -ECANCELED) return false;
+    flight->boxes = result == -ECANCELED;
+    flight->recalled = false;
+    if (launch(flight)) return true;
+    flight->state = FLIGHT_POSTED;
+    post(flight);
+    return true;
+}
+
 void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
                     struct ae__wakes *wakes)
 {
@@ -464,6 +495,11 @@ void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
     AE_ASSERT(flight->home == driver); /* U2 */
     ae__lock_acquire(lock);
     unpost(flight); /* U5 */
+    if (goes_again(flight, cqe->res)) {
+        ae__lock_release(lock);
+        return;
+    }
+    if (flight->boxes) ae__uring_fill_box(driver, fd, cqe);
     if (fd) note_readiness(flight, cqe);
     bool last = unlink_flight(flight);
     if (is_poll(flight)) {
@@ -525,7 +561,11 @@ ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op)
         ssize_t n = ae__uring_take(op);
         if (n != AE__WOULD_BLOCK) return n;
     }
-    if (gathers(driver, op)) return is_closed(op) ? -ECANCELED : AE__WOULD_BLOCK;
+    if (op->code == AE__OP_READ && !op->fd->fds->tries) {
+        bool busy;
+        ssize_t n = ae__uring_read_box(my_driver(op->fd), op, &busy);
+        if (n != AE__WOULD_BLOCK || busy || gathers(driver, op)) return n;
+    } else if (gathers(driver, op)) return is_closed(op) ? -ECANCELED : AE__WOULD_BLOCK;
     return ae__epoll_try(driver, op);
 }
 
@@ -563,11 +603,55 @@ static struct ae__flight *flight_for(struct ae__driver *mine, struct ae__op *op)
     flight->recalled = false;
     flight->mail_link = NULL;
     flight->home = mine ? mine : op->fd->fds->first_driver;
+    flight->boxes = false;
     if (op->code == AE__OP_POLL) {
+        bool alone = op->poll.events == AE_READABLE && !(op->fd->flags & AE__FD_FOREIGN);
         flight->events = (uint8_t)op->poll.events;
         flight->scale = op->poll.scale;
+        flight->boxes = alone && mine && mine->uring->buffers;
     }
     return flight;
+}
+
+enum { ATTACHED = 1 << 16 };
+
+/* U10: to read, or to start, with a receive in the air. False: there is none, or it matters not. */
+static bool attach(struct ae__fd *fd, struct ae__flight *flight)
+{
+    struct ae__flight *receiver = ae__uring_receiver(fd);
+
+    if (!receiver || (flight->code != AE__OP_READ && !flight->boxes)) return false;
+    bool still_waits = ae__fd_still_waits(receiver->actor, receiver->sequence);
+    AE_ASSERT(!still_waits); /* misuse: two readers on one descriptor */
+    receiver->actor = flight->actor;
+    receiver->sequence = flight->sequence;
+    receiver->reason = flight->reason;
+    receiver->scale = is_poll(flight) ? flight->scale : 0;
+    return true;
+}
+
+/* A receive of a start shall be the only one. */
+static bool is_read_from(const struct ae__fd *fd)
+{
+    const struct ae__flight *f = fd->flights;
+
+    while (f && f->code != AE__OP_READ) f = f->next;
+    return f != NULL;
+}
+
+/* 0: launched; ATTACHED: something that flies already will wake; else what arm returns. */
+static int arm_locked(struct ae__driver *mine, struct ae__op *op, struct ae__flight *flight)
+{
+    struct ae__fd *fd = op->fd;
+
+    if (fd->generation != op->generation) return -ECANCELED;
+    bool wants_data = is_poll(flight) && flight->events & AE_READABLE;
+    if (wants_data && atomic_load_explicit(&fd->boxed, memory_order_relaxed)) return AE_READABLE;
+    if (attach(fd, flight)) return ATTACHED;
+    if (flight->boxes && is_read_from(fd)) flight->boxes = false;
+    expect_alone(flight);
+    send_off(mine, flight);
+    return 0;
 }
 
 int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
@@ -588,14 +672,11 @@ int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor
     flight->sequence = sequence;
     flight->reason = reason;
     ae__lock_acquire(&op->fd->lock);
-    bool closed = op->fd->generation != op->generation;
-    if (!closed) {
-        expect_alone(flight);
-        send_off(mine, flight);
-    }
+    int rc = arm_locked(mine, op, flight);
     ae__lock_release(&op->fd->lock);
-    if (closed && is_poll(flight)) put_poll(mine, flight);
-    if (closed) return -ECANCELED;
+    if (rc != 0 && is_poll(flight)) put_poll(mine, flight);
+    if (rc == ATTACHED) return 0;
+    if (rc != 0) return rc;
     if (mine && ae__ring_pending(&mine->uring->ring) >= PENDING_MAX) ae__uring_ops.flush(mine);
     return 0;
 }
@@ -646,6 +727,14 @@ static void bring_back(struct ae__driver *mine, struct ae__op *op)
     ae__lock_acquire(lock);
     if (flight->state == FLIGHT_LANDED) {
         ae__lock_release(lock);
+        return;
+    }
+    if (flight->state == FLIGHT_NONE) { /* it had attached itself to another */
+        struct ae__flight *receiver = ae__uring_receiver(op->fd);
+        if (receiver && receiver->actor == self) receiver->actor = NULL;
+        ae__lock_release(lock);
+        flight->state = FLIGHT_LANDED;
+        flight->result = -ECANCELED;
         return;
     }
     flight->sequence = ae__wait_begin(self, false, (enum ae__wait_kind)self->wait_kind, op->fd);

@@ -66,6 +66,7 @@ struct ae__flight {
     uint8_t state;  /* enum flight_state */
     uint8_t events; /* enum ae_events: of a poll */
     bool recalled;
+    bool boxes;     /* a poll that receives: see driver/uring_box.c */
 };
 
 struct ae__op {
