@@ -10,6 +10,7 @@ A failing program's output is shown (head and tail if it is long). PART: part of
 """
 import argparse
 import concurrent.futures
+import fnmatch
 import json
 import os
 import re
@@ -32,7 +33,7 @@ def tests_of(build, suites, parts, excepted):
             continue
         if parts and not any(p in test['name'] for p in parts):
             continue
-        if test['name'].split('/')[-1] in excepted:
+        if any(fnmatch.fnmatch(test['name'].split('/')[-1], e) for e in excepted):
             continue
         yield test
 
@@ -95,7 +96,7 @@ def main():
     parser.add_argument('--wrapper', default='', help='a command to run each program by')
     parser.add_argument('--verbose', action='store_true')
     parser.add_argument('--except', action='append', default=[], dest='excepted',
-                        metavar='NAME', help='leave this program out (test_x)')
+                        metavar='NAME', help='leave such programs out (test_x, test_x*)')
     parser.add_argument('part', nargs='*')
     args = parser.parse_intermixed_args()
     for sig in (signal.SIGINT, signal.SIGTERM):
