@@ -29,7 +29,10 @@
  *     thief that sleeps has announced itself before it looked for the last time, and the owner
  *     looks for sleepers after it published (pool.c), both sequentially consistent.
  * D6  State of a slot: IDLE (not stolen), a thief's index + 1, STRAY, DONE. Written by the thief
- *     and in the end by the owner; DONE is a release that hands the result over. */
+ *     and in the end by the owner; DONE is a release that hands the result over.
+ * D7  The first few jobs of a deque are published as soon as they are pushed (`eager`): an owner
+ *     that is in a long half of a join looks at nothing, and jobs that lie that low are long. Small
+ *     ones, of which there are many, lie higher. */
 #ifndef AE_PAR_DEQUE_H
 #define AE_PAR_DEQUE_H
 
@@ -39,6 +42,8 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+
+#define AE__DEQUE_EAGER 6
 
 #define AE__JOB_IDLE 0u
 #define AE__JOB_STRAY 0xfffffffeu /* in the pool's list: its thief would not run it */
@@ -62,6 +67,7 @@ struct ae__deque {
     struct ae__job_slot *head;
     struct ae__job_slot *split;    /* the owner's copy */
     struct ae__job_slot *base, *end;
+    struct ae__job_slot *eager;    /* D7 */
 
     /* shared */
     AE_CACHE_ALIGNED _Atomic(uint32_t) asked;
@@ -88,6 +94,7 @@ static inline void ae__deque_init(struct ae__deque *d, struct ae__job_slot *slot
 {
     d->base = d->head = d->split = slots;
     d->end = slots + count;
+    d->eager = slots + AE__DEQUE_EAGER;
     atomic_init(&d->asked, 1);
     atomic_init(&d->shared, 0);
 }
@@ -119,6 +126,12 @@ static inline struct ae__job_slot *ae__deque_push(struct ae__deque *d, int (*fn)
     slot->node = node;
     d->head = slot + 1;
     return slot;
+}
+
+/* Shall the job that was just pushed be published? D5, D7 */
+static inline bool ae__deque_must_share(struct ae__deque *d, const struct ae__job_slot *slot)
+{
+    return ae__deque_asked(d) || slot < d->eager;
 }
 
 /* Publish the older half of the private jobs (D5). False: there are none. */

@@ -62,7 +62,7 @@ static inline struct ae__job_slot *ae__par_push(struct ae__par_worker *w, ae_fn 
 
     if (AE_UNLIKELY(ae__deque_full(d))) return NULL;
     struct ae__job_slot *slot = ae__deque_push(d, fn, arg, w->base.actor.node);
-    if (AE_UNLIKELY(ae__deque_asked(d))) ae__par_share(w);
+    if (AE_UNLIKELY(ae__deque_must_share(d, slot))) ae__par_share(w);
     return slot;
 }
 

@@ -226,7 +226,10 @@ static bool wait_stolen(struct ae__par_worker *w, struct ae__job_slot *slot, int
 
 void ae__par_share(struct ae__par_worker *w)
 {
-    if (ae__deque_share(&w->deque)) ae__par_wake_one(w->pool, w);
+    if (!ae__deque_share(&w->deque)) return;
+    ae__par_wake_one(w->pool, w);
+    /* Others still sleep: the next job is for them. */
+    if (atomic_load(&w->pool->sleepers) > 0) ae__deque_ask(&w->deque);
 }
 
 bool ae__par_pop_slow(struct ae__par_worker *w, struct ae__job_slot *slot, int *result)

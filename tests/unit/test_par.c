@@ -356,6 +356,85 @@ TEST(who_waits_in_a_body_runs_no_other_body_of_the_same_loop)
     everywhere(exclusive, NULL);
 }
 
+/* Three threads: one waits for a2, which is held; one holds it; the third one has b2 to give away.
+ * The first one must not take b2: it is no part of a2. */
+static struct {
+    _Atomic(bool) a2_began, a2_may_end, b2_began;
+    _Atomic(int) waiting; /* index of the thread that waits for a2, + 1 */
+    _Atomic(bool) met;    /* it ran b2 while it waited */
+} meet;
+
+static int run_a1(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&meet.a2_began)) {
+        sched_yield();
+    }
+    return 0;
+}
+
+static int run_a2(void *arg)
+{
+    (void)arg;
+    atomic_store(&meet.a2_began, true);
+    while (!atomic_load(&meet.a2_may_end)) {
+        sched_yield();
+    }
+    return 0;
+}
+
+static int run_b1(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3000 && !atomic_load(&meet.b2_began); i++) {
+        sched_yield(); /* time to do the wrong thing */
+    }
+    atomic_store(&meet.a2_may_end, true);
+    return 0;
+}
+
+static int run_b2(void *arg)
+{
+    (void)arg;
+    atomic_store(&meet.b2_began, true);
+    if (atomic_load(&meet.waiting) == ae_par_index() + 1) atomic_store(&meet.met, true);
+    return 0;
+}
+
+static int run_a(void *arg)
+{
+    (void)arg;
+    atomic_store(&meet.waiting, ae_par_index() + 1);
+    int rc = ae_par_join(run_a1, NULL, run_a2, NULL);
+    atomic_store(&meet.waiting, 0);
+    return rc;
+}
+
+static int run_b(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&meet.a2_began)) {
+        sched_yield();
+    }
+    return ae_par_join(run_b1, NULL, run_b2, NULL);
+}
+
+static int meets(void *arg)
+{
+    (void)arg;
+    return ae_par_join(run_a, NULL, run_b, NULL);
+}
+
+TEST(who_waits_for_a_stolen_half_runs_nothing_but_parts_of_it)
+{
+    struct on_pool on = { pool_of(3), meets, NULL };
+
+    EXPECT_EQ(run_with(1, enter_pool, &on), 0);
+    EXPECT_TRUE(atomic_load(&meet.a2_began));
+    EXPECT_FALSE(atomic_load(&meet.met));
+    ae_par_pool_destroy(on.pool);
+}
+
 /* ---- map and reduce ---- */
 
 static int square(void *arg, const void *in, void *out)
