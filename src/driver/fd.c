@@ -119,7 +119,7 @@ static void reset(struct ae__fd *fd, int number, unsigned flags, struct ae__fd_r
     ae__lock_acquire(&fd->lock);
     AE_ASSERT(fd->number == -1 && fd->uses == 0);
     AE_ASSERT(!fd->flights);
-    fd->box = (struct ae__box){ .home = NULL };
+    fd->box = (struct ae__box){ .left = 0 };
     atomic_store_explicit(&fd->boxed, false, memory_order_relaxed);
     fd->number = number;
     fd->flags = (uint8_t)flags;

@@ -25,11 +25,10 @@ struct ae__fd_side {
 
 /* What came for a deferred start before its task runs: see uring_box.c. */
 struct ae__box {
-    struct ae__driver *home;
-    const char *at;
-    uint32_t left;
-    uint16_t id;
-    int32_t error;
+    uint16_t id;   /* of the buffer, one of `home` */
+    uint16_t at;   /* bytes of it that were read */
+    uint16_t left;
+    int16_t error;
 };
 
 /* All fields under `lock`, except those marked. */
@@ -43,11 +42,11 @@ struct ae__fd {
     bool registered;     /* with the epoll of `home` */
     bool ended;          /* RDHUP, HUP or ERR was seen: no edge will come after it */
     bool more;           /* ring: the last receive left data behind */
+    _Atomic(bool) boxed; /* ring: the box is worth a look; written under the lock */
     struct ae__fd_side sides[2];
     struct ae__driver *home;
     struct ae__flight *flights; /* requests that a ring holds */
     struct ae__box box;
-    _Atomic(bool) boxed;        /* the box is worth a look; written under the lock */
     struct ae__fd_ref *ref; /* the owner's; NULL for foreign ones */
     struct ae__fds *fds; /* set once */
     uint32_t index;      /* set once */

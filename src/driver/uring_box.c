@@ -20,12 +20,17 @@
 
 /* ---- a ring's buffers ---- */
 
+static char *buffer_of(struct ae__uring *u, uint16_t id)
+{
+    return u->storage + (size_t)id * AE__URING_BUFFER_BYTES;
+}
+
 static void hand_to_kernel(struct ae__uring *u, uint16_t id)
 {
     struct io_uring_buf_ring *ring = u->buffers;
     struct io_uring_buf *place = &ring->bufs[u->buffers_tail & (AE__URING_BUFFERS - 1)];
 
-    place->addr = (uintptr_t)(u->storage + (size_t)id * AE__URING_BUFFER_BYTES);
+    place->addr = (uintptr_t)buffer_of(u, id);
     place->len = AE__URING_BUFFER_BYTES;
     place->bid = id;
     u->buffers_tail++;
@@ -94,15 +99,15 @@ void ae__uring_fill_box(struct ae__driver *driver, struct ae__fd *fd,
     AE_ASSERT(!fd->box.left);
     if (has_buffer) driver->uring->buffers_used++;
     if (n > 0 && has_buffer && !fd->closing) {
-        fd->box.home = driver;
+        fd->home = driver;
         fd->box.id = id;
-        fd->box.left = (uint32_t)n;
-        fd->box.at = driver->uring->storage + (size_t)id * AE__URING_BUFFER_BYTES;
+        fd->box.left = (uint16_t)n;
+        fd->box.at = 0;
     } else {
         if (has_buffer) hand_to_kernel(driver->uring, id);
         bool nothing = n >= 0 || n == -ECANCELED || n == -EINTR || n == -EAGAIN ||
                        n == -ENOBUFS;
-        if (!nothing) fd->box.error = n; /* the kernel says it once */
+        if (!nothing) fd->box.error = (int16_t)n; /* the kernel says it once */
     }
     bool full = fd->box.left > 0 || fd->box.error != 0;
     atomic_store_explicit(&fd->boxed, full, memory_order_relaxed);
@@ -119,11 +124,11 @@ static ssize_t take(struct ae__fd *fd, void *buf, size_t size, struct ae__driver
         return error != 0 ? error : AE__WOULD_BLOCK;
     }
     size_t n = size < box->left ? size : box->left;
-    memcpy(buf, box->at, n);
-    box->at += n;
-    box->left -= (uint32_t)n;
+    memcpy(buf, buffer_of(fd->home->uring, box->id) + box->at, n);
+    box->at += (uint16_t)n;
+    box->left -= (uint16_t)n;
     if (box->left == 0) {
-        give_back(mine, box->home, box->id);
+        give_back(mine, fd->home, box->id);
         atomic_store_explicit(&fd->boxed, false, memory_order_relaxed);
     }
     return (ssize_t)n;
@@ -151,7 +156,7 @@ ssize_t ae__uring_read_box(struct ae__driver *mine, struct ae__op *op, bool *bus
 
 void ae__uring_drop_box(struct ae__fd *fd, struct ae__driver *mine)
 {
-    if (fd->box.left > 0) give_back(mine, fd->box.home, fd->box.id);
+    if (fd->box.left > 0) give_back(mine, fd->home, fd->box.id);
     fd->box.left = 0;
     fd->box.error = 0;
     atomic_store_explicit(&fd->boxed, false, memory_order_relaxed);

@@ -26,7 +26,7 @@ enum flight_state {
 };
 
 enum {
-    SPARE_MAX = 4096,
+    SPARE_MAX = 512,
     PENDING_MAX = 32,                /* entries that may gather before they are submitted */
     LENGTH_MAX = 1 << 30,            /* of one request: lengths are 32 bits in the ring */
     GATHER_MAX = 16 << 10,           /* larger writes are sent at once */
