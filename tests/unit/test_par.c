@@ -435,6 +435,40 @@ TEST(who_waits_for_a_stolen_half_runs_nothing_but_parts_of_it)
     ae_par_pool_destroy(on.pool);
 }
 
+/* Two threads, both at work when the long half begins: the other one must find a2 once it is done
+ * with b, though the owner of a2 pushes and pops nothing any more. */
+static int long_half(void *arg)
+{
+    (void)arg;
+    return ae_par_join(run_a1, NULL, run_a2, NULL);
+}
+
+static int ends_at_once(void *arg)
+{
+    atomic_store(&meet.a2_may_end, true);
+    return arg != NULL;
+}
+
+static int long_halves(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 100; i++) {
+        atomic_store(&meet.a2_began, false);
+        atomic_store(&meet.a2_may_end, false);
+        int rc = ae_par_join(long_half, NULL, ends_at_once, NULL);
+        if (rc < 0) return rc;
+    }
+    return 0;
+}
+
+TEST(a_job_below_a_long_half_of_a_join_is_taken_by_an_idle_thread)
+{
+    struct on_pool on = { pool_of(2), long_halves, NULL };
+
+    EXPECT_EQ(run_with(1, enter_pool, &on), 0);
+    ae_par_pool_destroy(on.pool);
+}
+
 /* ---- map and reduce ---- */
 
 static int square(void *arg, const void *in, void *out)
