@@ -30,8 +30,8 @@ if [ ! -e "$dir/build.ninja" ]; then
         { tail -n 20 "$log" && exit 1; }
 fi
 # Only what is run below: not the models, which measure nothing here.
-mapfile -t targets < <(ninja -C "$dir" -t targets all | sed -nE \
-    's/^((tests\/(unit|http)_test_[^:\/]*|tests\/fault\/fault|examples\/[^:\/.]*)): .*/\1/p')
+programs='tests/(unit|http)_test_[^:/]*|tests/fault/fault|examples/[^:/.]*'
+mapfile -t targets < <(ninja -C "$dir" -t targets all | sed -nE "s#^($programs): .*#\\1#p")
 ninja -C "$dir" "${targets[@]}" >"$log" 2>&1 || { grep -E 'error|FAILED' "$log" | head -n 20 && exit 1; }
 
 # %m: one file for each program; processes add to it when they end.
