@@ -265,13 +265,13 @@ REAL(void *, mmap64, void *addr, size_t size, int protection, int flags, int num
 
     if (fault && fail_with(fault)) return MAP_FAILED;
     void *at = __real_mmap64(addr, size, protection, flags, number, offset);
-    if (at != MAP_FAILED && fault_armed()) atomic_fetch_add(&run->maps, 1);
+    if (at != MAP_FAILED && run) atomic_fetch_add(&run->maps, 1);
     return at;
 }
 
 REAL(int, munmap, void *addr, size_t size)
 {
-    if (fault_armed()) atomic_fetch_sub(&run->maps, 1);
+    if (run) atomic_fetch_sub(&run->maps, 1);
     return __real_munmap(addr, size);
 }
 
@@ -340,6 +340,12 @@ static const struct fault *take_by_number(long number, long operation)
         return fault_take(CALL_openat2);
     case SYS_epoll_pwait2:
         return fault_take(CALL_epoll_pwait2);
+    case SYS_io_uring_setup:
+        return fault_take(CALL_io_uring_setup);
+    case SYS_io_uring_enter:
+        return fault_take(CALL_io_uring_enter);
+    case SYS_io_uring_register:
+        return fault_take(CALL_io_uring_register);
     case SYS_futex:
         operation &= FUTEX_CMD_MASK;
         return operation == FUTEX_WAIT_BITSET ? fault_take(CALL_futex) : NULL;

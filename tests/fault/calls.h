@@ -7,16 +7,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Named as the objects import them. openat2, epoll_pwait2 and futex go through syscall(2). */
+/* Named as the objects import them; openat2, epoll_pwait2, futex and io_uring_* go through
+ * syscall(2). */
 /* clang-format off */
 #define FAULT_CALLS(X)                                                                             \
     X(accept4) X(bind) X(chmod) X(close) X(connect) X(epoll_create1) X(epoll_ctl)                  \
     X(epoll_pwait2) X(epoll_wait) X(eventfd) X(fcntl64) X(fdopendir) X(fopen64) X(fstatat64)       \
     X(futex) X(getaddrinfo) X(getpeername) X(getrandom) X(getrlimit64) X(getsockname)              \
-    X(getsockopt) X(listen) X(lstat64) X(madvise) X(mmap64) X(mprotect) X(open64) X(openat2)       \
-    X(openat64) X(pipe2) X(poll) X(pread64) X(preadv64v2) X(pthread_create) X(recv)                \
-    X(sched_getaffinity) X(send) X(sendfile64) X(sendmsg) X(setsockopt) X(shutdown)                \
-    X(sigaltstack) X(sigtimedwait) X(socket) X(statx) X(unlink)
+    X(getsockopt) X(io_uring_enter) X(io_uring_register) X(io_uring_setup) X(listen) X(lstat64)    \
+    X(madvise) X(mmap64) X(mprotect) X(open64) X(openat2) X(openat64) X(pipe2) X(poll)             \
+    X(pread64) X(preadv64v2) X(pthread_create) X(recv) X(sched_getaffinity) X(send)                \
+    X(sendfile64) X(sendmsg) X(setsockopt) X(shutdown) X(sigaltstack) X(sigtimedwait) X(socket)    \
+    X(statx) X(unlink)
 /* clang-format on */
 
 enum fault_call {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fault loops: every scenario, once for each point at which something can fail or be cancelled.
  *
- *   fault [--loop alloc|call|cancel] [--workers N] [--jobs N] [--stride N] [--call NAME]
- *         [--verbose] [--expect-fail] [SCENARIO...]
+ *   fault [--loop alloc|call|cancel] [--workers N] [--driver NAME] [--jobs N]
+ *         [--stride N] [--call NAME] [--verbose] [--expect-fail] [SCENARIO...]
  *
  * A sweep is one scenario with one kind of fault at point 1, 2, 3 and so on, until a run passes
  * fewer points than that. Each run is a process of its own. It must end by itself in bounded time,
@@ -74,6 +74,7 @@ static const char *const how_names[] = { "awake", "asleep", "root" };
 static const char *const documented_ends[] = {
     "no task can run:",
     "no memory for a thread's record",
+    "a ring that was made cannot be enabled", /* the workers run by then: nobody is there to ask */
 };
 
 static int64_t now_ms(void)
@@ -428,6 +429,7 @@ static void set_option(const char *name, const char *value)
     if (strcmp(name, "--jobs") == 0) options.jobs = atoi(value);
     if (strcmp(name, "--stride") == 0) options.stride = atol(value);
     if (strcmp(name, "--call") == 0) options.call = value;
+    if (strcmp(name, "--driver") == 0) setenv("AE_DRIVER", value, 1);
     if (strcmp(name, "--workers") == 0) options.workers = value;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static int report(const char *name, int rc)
@@ -442,7 +443,8 @@ static int deferred(void *arg)
     ae_task *poker;
 
     (void)arg;
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return -EMFILE;
+    const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    if (socketpair(AF_UNIX, type, 0, ends) < 0) return -EMFILE;
     poker = ae_spawn(poke, &ends[1]);
     int rc = poker ? go_all(starts, went, ends[0]) : -ENOMEM;
     int poked = ae_join(poker);
