@@ -32,7 +32,8 @@ fi
 # Only what is run below: not the models, which measure nothing here.
 programs='tests/(unit|http)_test_[^:/]*|tests/fault/fault|examples/[^:/.]*'
 mapfile -t targets < <(ninja -C "$dir" -t targets all | sed -nE "s#^($programs): .*#\\1#p")
-ninja -C "$dir" "${targets[@]}" >"$log" 2>&1 || { grep -E 'error|FAILED' "$log" | head -n 20 && exit 1; }
+ninja -C "$dir" "${targets[@]}" >"$log" 2>&1 ||
+    { grep -E 'error|FAILED' "$log" | head -n 20 && exit 1; }
 
 # %m: one file for each program; processes add to it when they end.
 profiles=$PWD/$dir/profiles
