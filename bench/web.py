@@ -215,7 +215,7 @@ def rounds(servers, connections, depth, options):
     calls = {subject: [] for subject in servers}
     order = list(servers)
     for server in servers.values():
-        measure(server, connections, depth, 1)
+        measure(server, connections, depth, 1 + connections // 1000) # until all are connected
     for number in range(options.rounds or ROUNDS):
         for subject in order[number % len(order):] + order[:number % len(order)]:
             ns, rate, per = measure(servers[subject], connections, depth,
