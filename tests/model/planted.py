@@ -33,10 +33,7 @@ bug('runq/pop_push_steal', 'a pop while a thief copies frees the slots', 'sched/
 bug('runq/two_thieves_push', 'two thieves copy at once', 'sched/runq.c',
     'if (steal_of(head) != real_of(head)) return 0; /* another thief is at it */', '')
 bug('runq/push_pop_steal_twice', 'a pop by load and store: a task is popped twice', 'sched/runq.c',
-    'return atomic_compare_exchange_weak_explicit(&q->head, head, next, memory_order_acq_rel,\n'
-    '                                                 memory_order_acquire);',
-    'atomic_store_explicit(&q->head, next, memory_order_release); return true;',
-    like='crossbeam-deque, RUSTSEC-2021-0093')
+    'if (q->alone) {', 'if (1) {', like='crossbeam-deque, RUSTSEC-2021-0093')
 bug('runq/overflow_steal', 'an overflow that a thief has outrun goes on', 'sched/runq.c',
     'memory_order_relaxed)) {\n        return false;\n    }',
     'memory_order_relaxed)) {\n    }')
@@ -59,8 +56,8 @@ bug('sched/outside', 'who is chosen does not count as searching', 'sched/idle.c'
     'atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE,')
 bug('sched/outside_two_tasks', 'a wake that comes before the sleep is overwritten', 'sched/park.c',
     'if (atomic_compare_exchange_strong_explicit(&w->park, &awake, AE__ASLEEP,\n'
-    '                                                memory_order_seq_cst,'
-    ' memory_order_seq_cst)) {', '(void)awake; atomic_store(&w->park, AE__ASLEEP); {',
+    '                                                memory_order_relaxed,'
+    ' memory_order_relaxed)) {', '(void)awake; atomic_store(&w->park, AE__ASLEEP); {',
     like='zio #610, the unpark before the park')
 bug('sched/hog', 'the ring is published by a plain store before the look for sleepers',
     'sched/runq.c',
@@ -84,7 +81,7 @@ bug('sched/pinned', 'a pinned task goes to another worker', 'sched/ready.c',
 bug('sched/two_outside', 'a sleeper is chosen twice', 'sched/idle.c',
     'chosen = idle->sleepers[--idle->sleeping];', 'chosen = idle->sleepers[idle->sleeping - 1];')
 bug('sched/outside', 'ASLEEP is mistaken for AWAKE by who wakes', 'sched/queue.c',
-    'memory_order_seq_cst) == AE__ASLEEP)', 'memory_order_seq_cst) == AE__AWAKE)')
+    'memory_order_release) == AE__ASLEEP)', 'memory_order_release) == AE__AWAKE)')
 
 # ---- the wait word and wait queues ----
 
