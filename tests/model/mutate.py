@@ -60,6 +60,8 @@ class Program:
 
     def uses(self, path):
         """Does a change of this file change the program?"""
+        if not any(p.startswith('src/') for p in self.objects):
+            raise SystemExit(f'{self.build} is not a build of {SOURCE}')
         return path in self.objects or path.endswith('.h')
 
     def compile(self, path, source, out, include):
@@ -80,6 +82,8 @@ class Program:
     def mutant(self, path, text, work):
         """The program with `text` in place of the file; its path. CalledProcessError: it does
         not compile."""
+        if not self.uses(path):
+            raise Stale(f'{path} is not in model_{self.name}')
         os.makedirs(work, exist_ok=True)
         replaced = {}
         if path in self.objects:

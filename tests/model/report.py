@@ -37,6 +37,8 @@ def schedules(row):
     """How the model's schedules were searched."""
     if row['exhaustive']:
         return f"all with {row['bound']} preemptions, {row['stale']} older values"
+    if 'two' not in row:
+        return f"a part of bound {row['bound']}: cut short"
     two = 'all with 2 preemptions' if row.get('two') else 'not all with 2 preemptions'
     return f"a part of bound {row['bound']}; {two}; {row.get('random', 0):,} at random"
 
@@ -47,12 +49,15 @@ def models_part(models, only):
     good = [r for r in models if counts(r, only)]
     three = [r for r in good if r['exhaustive'] and r['bound'] >= 3]
     most = max((r['executions'] for r in models), default=0)
+    cut = sum(not r['exhaustive'] and 'two' not in r for r in models)
+    short = (f' {cut} searches were cut short in this run (a small `--seconds`), so this is a lower '
+             'bound.') if cut else ''
     lines = ['', '## Models', '',
              f'{len(models)} models, {total:,} executions, at most {100 * most // max(total, 1)} % '
              f'of them in one model. {len(good)} count: they have two threads and 1,000 executions '
              f'at least, all schedules with two preemptions were seen, and they find a bug that no '
              f'other model finds. {len(three)} of these are exhaustive with three preemptions or '
-             'more.', '', 'Command: `tests/model/check.py BUILD models`', '']
+             'more.' + short, '', 'Command: `tests/model/check.py BUILD models`', '']
     return lines + table(
         ['model', '=threads', '=executions', 'schedules', '=seconds', 'the bug it alone finds'],
         [[f"{r['program']}/{r['model']}", r['threads'], f"{r['executions']:,}", schedules(r),
