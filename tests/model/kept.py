@@ -3,9 +3,9 @@
 
 An entry is the file, a part of the line, the order, what it may become, and the argument."""
 
-LOAD_BUFFERING = ('a thief reads slots, then releases head; the owner acquires head, then overwrites '
-                  'them. Without the pair C11 lets the thief read what is written later; the '
-                  'checker, like RC11, has no such load buffering')
+LOAD_BUFFERING = ('a thief reads slots, then releases head; the owner acquires head, then '
+                  'overwrites them. Without the pair C11 lets the thief read what is written '
+                  'later; the checker, like RC11, has no such load buffering')
 
 KEPT = [
     ('src/sched/runq.c', 'uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);',

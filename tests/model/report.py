@@ -50,8 +50,8 @@ def models_part(models, only):
     three = [r for r in good if r['exhaustive'] and r['bound'] >= 3]
     most = max((r['executions'] for r in models), default=0)
     cut = sum(not r['exhaustive'] and 'two' not in r for r in models)
-    short = (f' {cut} searches were cut short in this run (a small `--seconds`), so this is a lower '
-             'bound.') if cut else ''
+    short = (f' {cut} searches were cut short in this run (a small `--seconds`), so this is a '
+             'lower bound.') if cut else ''
     lines = ['', '## Models', '',
              f'{len(models)} models, {total:,} executions, at most {100 * most // max(total, 1)} % '
              f'of them in one model. {len(good)} count: they have two threads and 1,000 executions '
