@@ -73,7 +73,6 @@ struct ae__task *ae__steal(struct ae__worker *w)
     struct ae__task *task = NULL;
 
     AE_ASSERT(w->searching);
-    AE_ASSERT(ae__runq_length(&w->ring) == 0); /* what it steals has room */
     if (!w->rt->steals || w->rt->workers_count == 1) return NULL;
     for (int pass = 1; pass <= PASSES && !task; pass++) {
         task = one_pass(w, pass == PASSES);
