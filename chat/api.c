@@ -75,6 +75,7 @@ static void render_status(struct json_writer *w, struct chat *chat,
     if (fetch) render_fetch(w, fetch);
     else json_put_null(w);
     json_member_string(w, "fetch_command", chat->opts.fetch);
+    json_member_string(w, "live", chat->opts.live);
     json_close(w, '}');
 }
 

@@ -209,6 +209,16 @@ static void set_guard(struct chat *chat)
     guard->names_count = chat->opts.hosts_count;
 }
 
+/* The sample's times are a clock's on the wall, noted as if in UTC: 10:42 AM stays that anywhere. */
+static int64_t local_ms(int64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm local;
+
+    if (!localtime_r(&seconds, &local)) return wall_ms;
+    return wall_ms - (int64_t)local.tm_gmtoff * 1000;
+}
+
 static int add_sample(struct chat *chat)
 {
     struct chat_conversation made = { 0 };
@@ -216,6 +226,10 @@ static int add_sample(struct chat *chat)
     struct request r = { 0 };
     int rc = request_import(&r, (const char *)chat_sample, chat_sample_size, &import);
 
+    for (size_t i = 0; rc == 0 && i < import.count; i++) {
+        import.messages[i].sent_ms = local_ms(import.messages[i].sent_ms);
+        import.messages[i].finished_ms = local_ms(import.messages[i].finished_ms);
+    }
     if (rc == 0) {
         rc = chat_store_import(chat->store, import.title, import.messages, import.count,
                                unix_ms(), &made);
@@ -254,7 +268,7 @@ void chat_destroy(struct chat *chat)
 int chat_demo(ae_http_server *server, struct chat **out)
 {
     struct chat_opts opts = { .engine = getenv("AETHER_CHAT_ENGINE"), .sample = true,
-                              .fetch = "./dev chat" };
+                              .fetch = "./dev chat", .live = "/-/" };
     int rc = chat_create(&opts, out);
 
     if (rc == 0) chat_mount(*out, server);

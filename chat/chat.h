@@ -18,6 +18,7 @@ struct chat_opts {
     const char *store;       /* file; NULL: in memory */
     const char *key;         /* what API requests must bear; NULL: none */
     const char *fetch;       /* the command that the page names for fetching a model */
+    const char *live;        /* where the server's own page of figures is; NULL: it has none */
     const char *hosts[CHAT_HOSTS_MAX]; /* names it goes by, besides localhost */
     size_t hosts_count;
     bool any_address;        /* it listens beyond this machine */

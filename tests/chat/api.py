@@ -32,7 +32,7 @@ def refused(function, *arguments, **more):
 def status_names_the_model_and_the_engine():
     status = server.json("GET", "/api/status")
     expect(set(status) >= {"version", "engine", "models", "default_model", "fetch",
-                           "fetch_command"}, True, str(status))
+                           "fetch_command", "live"}, True, str(status))
     expect(status["engine"], "fake")
     expect(status["default_model"], "fake")
     expect([set(m) for m in status["models"]], [{"name", "bytes", "loaded"}])
