@@ -86,10 +86,10 @@ static void step(struct ae__wheel *wheel, struct input *in, int64_t *parked_ns)
         probe->armed = false;
         break;
     case 4:
-        *parked_ns = ae__wheel_park(wheel);
+        if (*parked_ns < 0) *parked_ns = ae__wheel_park(wheel);
         break;
     case 5:
-        ae__wheel_unpark(wheel);
+        if (*parked_ns >= 0) ae__wheel_unpark(wheel);
         *parked_ns = -1;
         break;
     default:
