@@ -7,6 +7,9 @@
 #include "base/assert.h"
 #include "sched/worker.h"
 
+#define PREFETCH_FROM 24 /* tasks in the ring; fewer are warm */
+#define STACK_LINES 8
+
 /* What is in the slot, before it is `next`. */
 static struct ae__task *lifo_swap(struct ae__worker *w, struct ae__task *next,
                                   memory_order order)
@@ -24,21 +27,22 @@ static struct ae__task *lifo_take(struct ae__worker *w)
     return lifo_swap(w, NULL, memory_order_relaxed);
 }
 
-/* With many tasks each is cold when its turn comes: fetch the control block of the one after the
- * next, and the stack of the next. Hints only: it may be stolen meanwhile. */
+/* With many tasks each is cold when its turn comes: fetch the control block of one that comes later
+ * and the stack of one that comes soon, as deep as a wait usually is: returning through its frames
+ * would wait for one line after the other. Hints only: they may be stolen meanwhile. */
 static void prefetch_coming(struct ae__worker *w)
 {
-    struct ae__task *next = ae__runq_peek(&w->ring, 1), *later = ae__runq_peek(&w->ring, 8);
-
+    if (ae__runq_length(&w->ring) < PREFETCH_FROM) return;
+    struct ae__task *later = ae__runq_peek(&w->ring, 8), *soon = ae__runq_peek(&w->ring, 2);
     if (later) ae__prefetch_task(later);
 #if !AE_TSAN
-    if (!next) return;
-    uintptr_t sp = (uintptr_t)next->sp;
-    __builtin_prefetch((const void *)sp, 1);
-    __builtin_prefetch((const void *)(sp + 64), 1);
-    __builtin_prefetch((const void *)(sp + 128), 1);
+    if (!soon) return;
+    uintptr_t sp = (uintptr_t)soon->sp;
+    for (uintptr_t line = 0; line < STACK_LINES; line++) {
+        __builtin_prefetch((const void *)(sp + line * AE_CACHE_LINE), 1);
+    }
 #else
-    (void)next;
+    (void)soon;
 #endif
 }
 

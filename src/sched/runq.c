@@ -194,15 +194,6 @@ uint32_t ae__runq_room(struct ae__runq *q)
     return AE__RUNQ_SIZE - (tail - steal_of(head));
 }
 
-uint32_t ae__runq_length(struct ae__runq *q)
-{
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
-    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-    uint32_t length = tail - real_of(head);
-
-    return length <= AE__RUNQ_SIZE ? length : 0;
-}
-
 struct ae__task *ae__runq_peek(struct ae__runq *q, uint32_t ahead)
 {
     uint32_t real = real_of(atomic_load_explicit(&q->head, memory_order_relaxed));

@@ -63,6 +63,14 @@ struct ae__task *ae__runq_peek(struct ae__runq *q, uint32_t ahead);
 
 /* Owner: how many more fit without overflow (at least). */
 uint32_t ae__runq_room(struct ae__runq *q);
-uint32_t ae__runq_length(struct ae__runq *q); /* about */
+
+/* Any thread, about. */
+static inline uint32_t ae__runq_length(struct ae__runq *q)
+{
+    uint32_t real = (uint32_t)atomic_load_explicit(&q->head, memory_order_relaxed);
+    uint32_t length = atomic_load_explicit(&q->tail, memory_order_relaxed) - real;
+
+    return length <= AE__RUNQ_SIZE ? length : 0;
+}
 
 #endif
