@@ -108,7 +108,7 @@ TEST(stacks_that_nobody_needs_give_their_memory_back_and_can_be_used_again)
     ae__stack_pool_finish(&pool);
 }
 
-static int endless = 1;
+static volatile int endless = 1; /* else a compiler sees that it never ends, and leaves it out */
 
 /* Recursion that the compiler cannot turn into a loop. */
 static int recurse(void *arg)
