@@ -292,6 +292,11 @@ def a_broken_file_is_an_error_not_a_crash():
 
 # ---- a server ----
 
+class Skip(Exception):
+    """A case that cannot be run here: neither passed nor failed."""
+
+
+
 def post(address, body):
     connection = http.client.HTTPConnection(address, timeout=60)
     connection.request('POST', '/v1/chat/completions', json.dumps(body),
@@ -303,6 +308,8 @@ def post(address, body):
 @case
 def a_file_dropped_into_the_folder_of_a_running_server_answers():
     program = pathlib.Path(os.environ['AE_BUILD_DIR']) / 'cli' / 'aether'
+    if b'__asan_init' in program.read_bytes():
+        raise Skip('in a C program ASan stops at C++ exceptions of a library that was loaded later')
     folder = Model.folder / 'models'
     folder.mkdir()
     environment = {**os.environ, 'AETHER_LLAMA_MODULE': MODULE}
@@ -357,6 +364,8 @@ def main():
         try:
             test()
             passed += 1
+        except Skip as why:
+            print(f'skip: {test.__name__}: {why}')
         except Exception:  # pylint: disable=broad-except
             failed += 1
             print(f'{test.__name__}: FAILED')
