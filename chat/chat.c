@@ -209,7 +209,7 @@ static void set_guard(struct chat *chat)
     guard->names_count = chat->opts.hosts_count;
 }
 
-/* The sample's times are a clock's on the wall, noted as if in UTC: 10:42 AM stays that anywhere. */
+/* The sample's times are a wall clock's, noted as if in UTC: 10:42 AM stays that anywhere. */
 static int64_t local_ms(int64_t wall_ms)
 {
     time_t seconds = (time_t)(wall_ms / 1000);
