@@ -109,13 +109,12 @@ def memory_kib(server):
 
 def wait_until_back(server, before, memory, peak=None):
     """Descriptors to where they were, memory to near it: malloc's arenas may keep an eighth of the
-    peak between blocks that live on. Sanitizers keep freed memory on purpose: there it must only
-    not exceed its peak."""
+    peak between blocks that live on. Sanitizers keep freed memory on purpose, more than the peak
+    that was seen here: there only descriptors count."""
     deadline = time.monotonic() + BACK_S
-    most = MEMORY_SLACK_KIB + (max(peak or 0, 8 * memory) if sanitized()
-                               else memory + (peak or 0) // 8)
-    if THIN > 1:
-        most = memory_kib(server) * 1000  # TSan's shadow never comes back: descriptors only
+    most = MEMORY_SLACK_KIB + memory + (peak or 0) // 8
+    if sanitized():
+        most = 1 << 40
     began = time.monotonic()
     while descriptors(server) > before or memory_kib(server) > most:
         if time.monotonic() > deadline:
