@@ -112,37 +112,38 @@ static void task_called(void)
     if (task->flags & AE__TASK_LEFT) ae__slice_leave(task, AE__COMMIT_EXIT);
 }
 
-static void wait_for_stack(struct ae_runtime *rt, struct ae__task *task)
-{
-    ae__shortage_wait(rt, task);
-}
-
 static bool take_stack(struct ae__worker *w, struct ae__task *task)
 {
+    AE_ASSERT(!task->stack);
     struct ae__stack *stack = ae__stack_get(&w->rt->stacks, &w->stacks, task->stack_class);
     if (AE_UNLIKELY(!stack)) {
-        wait_for_stack(w->rt, task);
+        ae__shortage_wait(w->rt, task);
         return false;
     }
-    task->actor.wait_kind = AE__WAIT_NONE;
     task->stack = stack;
     return true;
+}
+
+/* Its first switch shall begin the task. */
+static void lay_out(struct ae__task *task)
+{
+    task->sp = ae__arch_prepare(ae__stack_top(task->stack), task_main);
 }
 
 bool ae__slice_prepare(struct ae__worker *w, struct ae__task *task)
 {
     if (AE_LIKELY(task->stack != NULL)) return true;
     if (!take_stack(w, task)) return false;
-    task->sp = ae__arch_prepare(ae__stack_top(task->stack), task_main);
+    lay_out(task);
     return true;
 }
 
 void ae__slice_equip(struct ae__task *task, struct ae__stack *stack)
 {
     AE_ASSERT(!task->stack);
-    task->actor.wait_kind = AE__WAIT_NONE;
+    task->actor.wait_kind = AE__WAIT_NONE; /* it waited for the stack */
     task->stack = stack;
-    task->sp = ae__arch_prepare(ae__stack_top(stack), task_main);
+    lay_out(task);
 }
 
 /* S3 */
