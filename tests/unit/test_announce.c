@@ -86,13 +86,13 @@ static int sleeps(void *arg)
     return rc;
 }
 
-/* True if the look of every 61 slices, at which timers fire, has just been. */
-static bool has_just_looked(void)
+static uint64_t timers_fired(void)
 {
-    return ae__worker_self()->tick % AE__TICKS == 2;
+    return atomic_load(&ae__worker_self()->wheel.fired);
 }
 
-/* 1: it ran elsewhere while we kept the worker; 0: here, before us; -1: it had to wait for us. */
+/* 1: it ran elsewhere while we kept the worker; 0: its timer was not on ours, or others were as
+ * quick; -1: it had to wait for us. */
 static int one_sleeper(void)
 {
     struct sleeper sleeper = { .until_ns = ae_now() + 10 * AE_MS };
@@ -103,10 +103,10 @@ static int one_sleeper(void)
         ae_yield();
     }
     wait_until_other_sleeps();
+    uint64_t fired = timers_fired();
     while (told == 0 && !atomic_load(&sleeper.woke)) {
-        bool due = ae_now() > sleeper.until_ns + AE_MS;
         ae_yield();
-        if (!due || !has_just_looked() || atomic_load(&sleeper.woke)) continue;
+        if (timers_fired() == fired || atomic_load(&sleeper.woke)) continue;
         told = spin_until(&sleeper.woke) ? 1 : -1;
     }
     EXPECT_EQ(ae_join(task), 0);
