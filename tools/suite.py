@@ -6,7 +6,8 @@
 
 Each test is a program that ends with `N passed, N failed`; one that prints no such line counts as
 one case, by its exit status. Tests that meson calls not parallel run alone, after the others.
-A failing program's output is shown (head and tail if it is long). PART: part of a program's name.
+A failing program's output is shown (head and tail if it is long), and appended to the file that
+$AE_TEST_FAILURES names, if it does. PART: part of a program's name.
 """
 import argparse
 import concurrent.futures
@@ -75,6 +76,10 @@ def report(label, result, verbose):
         if failed or verbose or line.startswith(('note: ', 'skip: ')):
             print('    ' + line)
     sys.stdout.flush()
+    if failed and os.environ.get('AE_TEST_FAILURES'):
+        with open(os.environ['AE_TEST_FAILURES'], 'a', encoding='utf-8') as failures:
+            failures.write('\n'.join([f'  {label} {test["name"]}:'] + ['    ' + x for x in lines]))
+            failures.write('\n')
 
 
 def end_children(signum, _frame):
