@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,61 +46,6 @@ uint64_t ae__os_random(void)
 const char *ae__os_env(const char *name)
 {
     return secure_getenv(name);
-}
-
-/* ---- processors ---- */
-
-/* cpu.max of this process's cgroup (v2) or the quota of v1, in whole processors; 0: no limit. */
-static unsigned quota_from(const char *path)
-{
-    char text[64];
-    long quota = 0, period = 0;
-    FILE *file = fopen(path, "re");
-
-    if (!file) return 0;
-    if (!fgets(text, sizeof text, file)) text[0] = 0;
-    fclose(file);
-    if (sscanf(text, "%ld %ld", &quota, &period) != 2 || quota <= 0 || period <= 0) return 0;
-    return (unsigned)((quota + period - 1) / period);
-}
-
-/* The tightest limit on the way from this process's own group to the root. */
-static unsigned cpu_quota(void)
-{
-    char line[512], path[640];
-    unsigned best = 0;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-
-    if (!file) return 0;
-    while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, "0::", 3) != 0) continue;
-        line[strcspn(line, "\n")] = 0;
-        for (char *end = line + strlen(line); end >= line + 3; end--) {
-            if (*end != '/' && *end != 0) continue;
-            *end = 0;
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
-            unsigned quota = quota_from(path);
-            if (quota && (!best || quota < best)) best = quota;
-        }
-    }
-    fclose(file);
-    return best;
-}
-
-unsigned ae__os_cpus(void)
-{
-    cpu_set_t set;
-    unsigned count = 1;
-    unsigned quota = cpu_quota();
-
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        count = (unsigned)CPU_COUNT(&set);
-    } else {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
-        if (online > 0) count = (unsigned)online;
-    }
-    if (quota && quota < count) count = quota;
-    return count ? count : 1;
 }
 
 /* ---- threads ---- */
