@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many processors this process may use: its affinity, and the tightest quota of the cgroups it is
- * in (cgroups(7): cpu.max of version 2, cpu.cfs_quota_us of version 1; both may be mounted). Threads
- * beyond the quota would only be throttled, all at once. */
+/* How many processors this process may use: its affinity, and the tightest quota of the cgroups it
+ * is in (cgroups(7): cpu.max of version 2, cpu.cfs_quota_us of version 1; both may be mounted).
+ * Threads beyond the quota would only be throttled, all at once. */
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>

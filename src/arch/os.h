@@ -13,7 +13,7 @@ int64_t ae__os_now(void);        /* CLOCK_MONOTONIC, ns */
 uint64_t ae__os_random(void);
 size_t ae__os_page_bytes(void);
 unsigned ae__os_cpus(void);      /* usable: affinity and cgroup quota, >= 1 */
-/* The quota alone, in whole CPUs rounded up; 0: none. `root` stands before each path: "" but in tests. */
+/* The quota alone, in whole CPUs rounded up; 0: none. `root` comes before each path (for tests). */
 unsigned ae__os_cpu_quota(const char *root);
 const char *ae__os_env(const char *name); /* NULL if unset, or in a set-uid program */
 
