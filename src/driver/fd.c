@@ -133,17 +133,19 @@ static void reset(struct ae__fd *fd, int number, unsigned flags, struct ae__fd_r
     ae__lock_release(&fd->lock);
 }
 
-/* Two tasks may bind one owner's reference at the same time: the first one wins. */
+/* Two tasks may bind one owner's reference at the same time, and the owner may close it then: the
+ * first one wins. */
 static bool publish(struct ae__fds *fds, struct ae__fd *fd, struct ae__fd_ref *ref)
 {
-    bool won;
+    struct ae__fd *none = NULL;
+    bool won = false;
 
     ae__lock_acquire(&fds->lock);
-    won = atomic_load_explicit(&ref->fd, memory_order_relaxed) == NULL;
-    if (won) {
+    if (!atomic_load_explicit(&ref->fd, memory_order_relaxed)) {
         ref->generation = fd->generation;
         /* release pairs with the acquire of whoever uses the reference */
-        atomic_store_explicit(&ref->fd, fd, memory_order_release);
+        won = atomic_compare_exchange_strong_explicit(&ref->fd, &none, fd, memory_order_release,
+                                                      memory_order_relaxed);
     }
     ae__lock_release(&fds->lock);
     return won;

@@ -30,7 +30,8 @@ struct ae__socket_stream {
 /* Run one operation: look for a cancel, try, wait, try again. Its result, or -ECANCELED: cancelled
  * with no effect, or closed meanwhile. Task, may suspend. */
 ssize_t ae__io(struct ae__op *op, enum ae__wait_kind kind);
-/* Name the descriptor in `op`, binding it if it is not bound. 0, -ENOMEM, -EINVAL (no runtime). */
+/* Name the descriptor in `op`, binding it if it is not bound. 0, -ENOMEM, -EINVAL (no runtime),
+ * -ECANCELED (closed meanwhile). */
 int ae__socket_use(struct ae__socket *socket, struct ae__op *op);
 void ae__socket_end(struct ae__socket *socket); /* close */
 /* The driver to count and register with; NULL on a thread that is no worker. */

@@ -62,6 +62,7 @@ int ae__socket_use(struct ae__socket *socket, struct ae__op *op)
         if (rc < 0) return rc;
         fd = atomic_load_explicit(&socket->ref.fd, memory_order_acquire);
     }
+    if (AE_UNLIKELY(fd == AE__FD_CLOSED)) return -ECANCELED;
     op->fd = fd;
     op->generation = socket->ref.generation;
     return 0;
@@ -69,8 +70,10 @@ int ae__socket_use(struct ae__socket *socket, struct ae__op *op)
 
 void ae__socket_end(struct ae__socket *socket)
 {
-    struct ae__fd *fd = atomic_load_explicit(&socket->ref.fd, memory_order_acquire);
+    struct ae__fd *fd = atomic_exchange_explicit(&socket->ref.fd, AE__FD_CLOSED,
+                                                 memory_order_acq_rel);
 
+    AE_ASSERT(fd != AE__FD_CLOSED); /* closed twice */
     if (fd) {
         ae__io_ops()->fd_close(fd);
     } else {

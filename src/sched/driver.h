@@ -32,6 +32,9 @@ struct ae__fd_ref {
     uint32_t generation; /* final before fd is published */
 };
 
+/* In place of an object: the owner has closed the descriptor, nobody may bind it any more. */
+#define AE__FD_CLOSED ((struct ae__fd *)1)
+
 enum ae__fd_flags {
     AE__FD_EXACT = 1,   /* a short transfer does not mean empty or full: go on until EAGAIN */
     AE__FD_FOREIGN = 2, /* others read and write it; close only forgets it */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors: their objects in the driver (src/driver/fd.c), and waiting for foreign ones.
  * Covers: src/driver/foreign.c */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/io.h"
 #include "io_test.h"
 #include "sched/sched.h"
 
@@ -274,4 +276,62 @@ static int close_while_used(void *arg)
 TEST(close_never_lets_a_call_meet_another_descriptor)
 {
     run_both(close_while_used, NULL);
+}
+
+/* An owner closes its descriptor while the first call on it binds it to the runtime: the number is
+ * somebody else's a moment later, and that one has something to read. */
+struct first_use {
+    struct ae__socket socket;
+    _Atomic(int) there;
+    ssize_t n;
+};
+
+static void meet(struct first_use *f)
+{
+    f->there++;
+    for (int i = 0; f->there < 2; i++) {
+        if (i % 64 == 63) ae_yield();
+    }
+}
+
+static int use_first(void *arg)
+{
+    struct first_use *f = arg;
+    char buf[16];
+    struct ae__op op = { .code = AE__OP_READ, .read = { buf, sizeof buf } };
+
+    meet(f);
+    f->n = ae__socket_use(&f->socket, &op);
+    for (int i = 0; f->n == 0 && i < 20; i++) {
+        ssize_t n = ae__parts.driver->try_op(ae__driver_self(), &op);
+        if (n != AE__WOULD_BLOCK) f->n = n;
+    }
+    return 0;
+}
+
+static int close_at_first_use(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2000; i++) {
+        int own[2], next[2];
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, own) == 0);
+        struct first_use f = { .socket = { .number = own[0] } };
+        ae_task *task = ae_spawn(use_first, &f);
+        meet(&f);
+        ae__socket_end(&f.socket);
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, next) == 0);
+        EXPECT_EQ(write(next[0], "mine", 4), 4);
+        EXPECT_EQ(write(next[1], "mine", 4), 4);
+        EXPECT_EQ(ae_join(task), 0);
+        EXPECT_TRUE(f.n == 0 || f.n == -ECANCELED);
+        close(own[1]);
+        close(next[0]);
+        close(next[1]);
+    }
+    return 0;
+}
+
+TEST(close_against_the_first_use_never_binds_the_number_of_another)
+{
+    run_both(close_at_first_use, NULL);
 }
