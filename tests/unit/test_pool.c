@@ -423,7 +423,7 @@ static int shrink(void *arg)
             REQUIRE(tasks[i]);
         }
         until(&gate.inside, JOBS);
-        EXPECT_EQ(stats().threads, JOBS);
+        EXPECT_GE(stats().threads, JOBS); /* one more may have come for a job that was taken */
         ae_event_set(&gate.open);
         for (int i = 0; i < JOBS; i++) {
             EXPECT_EQ(ae_join(tasks[i]), 0);
