@@ -5,13 +5,16 @@
  *
  * A test's output is kept back and shown only if it fails. The child leads a process group, so that
  * whatever a hanging test started ends with it. AE_TEST_TIMEOUT_SCALE multiplies every hang guard
- * (slow sanitizers, busy machines). The last line is always `N passed, N failed`.
+ * (slow sanitizers, busy machines). The last line is always `N passed, N failed`; a skipped one is
+ * neither.
  *
  * It knows nothing of the library under test: only libc. */
 #include "test.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +23,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +35,7 @@ static const char *current_name = "";
 static _Atomic(int) failures;
 static int report_fd = STDOUT_FILENO; /* the runner's own stdout, also inside a child */
 static pid_t running;                 /* the child's process group, for the signal handler */
+static char folder[80];               /* the running test's own; made when it asks for it */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define UNDER_ASAN 1
@@ -173,6 +178,40 @@ static void report_leaked_fds(const bool *before)
         target[n > 0 ? n : 0] = '\0';
         test_fail("tests/runner.c", __LINE__, "descriptor %d left open: %s", fd, target);
     }
+}
+
+/* ---- files ---- */
+
+const char *test_folder(void)
+{
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
+        test_fail("tests/runner.c", __LINE__, "%s: %s", folder, strerror(errno));
+        test_stop();
+    }
+    return folder;
+}
+
+/* Not made: only its name. */
+static void name_folder(void)
+{
+    static int count;
+    const char *top = getenv("TMPDIR");
+
+    if (!top || !*top || strlen(top) > 40) top = "/tmp";
+    snprintf(folder, sizeof folder, "%s/ae-test-%d-%d", top, (int)getpid(), ++count);
+}
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
+{
+    (void)info;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void remove_folder(void)
+{
+    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- one test, inside its process ---- */
@@ -319,17 +358,19 @@ static void show_output(int fd)
     }
 }
 
-/* Says in one line how the test ended; true if it passed. */
-static bool verdict(const struct test_case *test, int status)
+enum end { PASSED, FAILED, SKIPPED };
+
+/* Says in one line how the test ended, unless it went well. */
+static enum end verdict(const struct test_case *test, int status)
 {
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED_STATUS) return true;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return PASSED;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED_STATUS) return SKIPPED;
     if (WIFSIGNALED(status)) {
         printf("%s: FAILED: died of %s\n", test->name, strsignal(WTERMSIG(status)));
     } else {
         printf("%s: FAILED: exit status %d\n", test->name, WEXITSTATUS(status));
     }
-    return false;
+    return FAILED;
 }
 
 static int scratch_file(void)
@@ -345,9 +386,11 @@ static int scratch_file(void)
     return fd;
 }
 
-static bool run_forked(struct test_case *test, bool verbose)
+static enum end run_forked(struct test_case *test, bool verbose)
 {
     int status = 0, output = scratch_file();
+
+    name_folder();
     fflush(NULL);
     pid_t pid = fork();
 
@@ -367,10 +410,21 @@ static bool run_forked(struct test_case *test, bool verbose)
     kill(-pid, SIGKILL);
     running = 0;
     waitpid(pid, &status, 0);
-    bool passed = ended && verdict(test, status);
-    if (!passed || verbose) show_output(output);
+    enum end end = ended ? verdict(test, status) : FAILED;
+    if (end == FAILED || verbose) show_output(output);
     close(output);
-    return passed;
+    remove_folder();
+    return end;
+}
+
+static enum end run_unforked(struct test_case *test)
+{
+    int before = failures;
+
+    name_folder();
+    run_in_this_process(test);
+    remove_folder();
+    return failures == before ? PASSED : FAILED;
 }
 
 static void end_child_and_self(int sig)
@@ -391,7 +445,7 @@ static bool wanted(const struct test_case *test, char **names)
 int main(int argc, char **argv)
 {
     bool list = false, no_fork = false, verbose = false;
-    int passed = 0, failed = 0, first_name = 1;
+    int ends[3] = { 0 }, first_name = 1;
 
     for (; first_name < argc && strncmp(argv[first_name], "--", 2) == 0; first_name++) {
         list |= strcmp(argv[first_name], "--list") == 0;
@@ -406,12 +460,9 @@ int main(int argc, char **argv)
             puts(test->name);
             continue;
         }
-        int before = failures;
-        if (no_fork) run_in_this_process(test);
-        bool ok = no_fork ? failures == before : run_forked(test, verbose);
-        passed += ok;
-        failed += !ok;
+        ends[no_fork ? run_unforked(test) : run_forked(test, verbose)]++;
     }
-    if (!list) printf("%d passed, %d failed\n", passed, failed);
-    return failed || (!list && passed == 0);
+    if (list) return 0;
+    printf("%d passed, %d failed\n", ends[PASSED], ends[FAILED]);
+    return ends[FAILED] || ends[PASSED] + ends[SKIPPED] == 0;
 }

@@ -46,8 +46,11 @@ void test_stop(void) __attribute__((noreturn));
 /* A line on the runner's own output, whether the test passes or not: for measured figures. */
 void test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Ends the test as passed and says why it could not run here. */
+/* Ends the test as neither passed nor failed and says why it could not run here. */
 void test_skip(const char *reason) __attribute__((noreturn));
+
+/* An empty folder of this test alone (at most 80 bytes); it goes with the test, however that ends. */
+const char *test_folder(void);
 
 /* Number of descriptors this process has open. */
 int test_open_fds(void);

@@ -18,6 +18,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
@@ -41,10 +42,16 @@ def tests_of(build, suites, parts, excepted):
 
 def run(test, scale, wrapper=()):
     """(test, seconds, passed, failed, output)"""
-    env = {**os.environ, **test['env'], 'AE_TEST_TIMEOUT_SCALE': str(scale)}
-    start = time.monotonic()
     if not os.path.exists(test['cmd'][0]):
         return test, 0, 0, 1, 'not built\n'
+    with tempfile.TemporaryDirectory(prefix='ae-', ignore_cleanup_errors=True) as folder:
+        return run_in(folder, test, scale, wrapper)
+
+
+def run_in(folder, test, scale, wrapper):
+    """What it leaves in $TMPDIR goes with it, however it ends."""
+    env = {**os.environ, **test['env'], 'AE_TEST_TIMEOUT_SCALE': str(scale), 'TMPDIR': folder}
+    start = time.monotonic()
     child = subprocess.Popen([*wrapper, *test['cmd']], cwd=test['workdir'], env=env, text=True,
                              errors='replace', stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, start_new_session=True)

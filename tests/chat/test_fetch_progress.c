@@ -9,11 +9,11 @@
 #include "fetch.h"
 #include "test.h"
 
-static char folder[64];
+static char folder[128];
 
 static void put(const char *name, const char *text)
 {
-    char path[128];
+    char path[192];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *file = fopen(path, "we");
     REQUIRE(file != NULL);
@@ -23,19 +23,12 @@ static void put(const char *name, const char *text)
 
 static void begin(void)
 {
-    char path[128];
-    snprintf(folder, sizeof(folder), "/tmp/aether-fetch-XXXXXX");
+    char path[192];
+    snprintf(folder, sizeof(folder), "%s/fetch-XXXXXX", test_folder());
     REQUIRE(mkdtemp(folder) != NULL);
     snprintf(path, sizeof(path), "%s/aether", folder);
     REQUIRE(mkdir(path, 0700) == 0);
     REQUIRE(setenv("XDG_CACHE_HOME", folder, 1) == 0);
-}
-
-static void end(void)
-{
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-    EXPECT_EQ(system(command), 0);
 }
 
 static void progress(const char *kind, const char *state, int process, const char *rest)
@@ -62,7 +55,6 @@ TEST(a_running_fetch_is_read_and_one_whose_process_is_gone_has_failed)
     REQUIRE(chat_fetch_read(&fetch) == 0);
     EXPECT_EQ(fetch.state, CHAT_FETCH_FAILED);
     EXPECT_TRUE(strstr(fetch.error, "interrupted") != NULL);
-    end();
 }
 
 TEST(of_engine_and_model_what_runs_or_failed_is_told_first)
@@ -78,7 +70,6 @@ TEST(of_engine_and_model_what_runs_or_failed_is_told_first)
     REQUIRE(chat_fetch_read(&fetch) == 0);
     EXPECT_EQ(fetch.state, CHAT_FETCH_RUNNING);
     EXPECT_STREQ(fetch.file, "llama.cpp, being built");
-    end();
 }
 
 TEST(a_file_that_is_no_progress_is_none)
@@ -90,7 +81,6 @@ TEST(a_file_that_is_no_progress_is_none)
         put("aether/fetch-model", bad[i]);
         EXPECT_EQ(chat_fetch_read(&fetch), -ENOENT);
     }
-    end();
 }
 
 /* Puts a program called python3 first in the PATH. */
@@ -112,7 +102,6 @@ TEST(the_bundled_script_is_started_with_the_folder_and_its_status_told)
     int process = chat_fetch_start("a folder");
     REQUIRE(process > 0);
     EXPECT_EQ(chat_fetch_wait(process), 3);
-    end();
 }
 
 TEST(a_fetch_that_runs_can_be_ended)
@@ -123,5 +112,4 @@ TEST(a_fetch_that_runs_can_be_ended)
     REQUIRE(process > 0);
     chat_fetch_stop(process);
     EXPECT_LT(chat_fetch_wait(process), 0); /* nobody is left to wait for */
-    end();
 }

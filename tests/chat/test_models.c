@@ -36,12 +36,12 @@ TEST(names_follow_the_grammar)
 /* ---- a folder ---- */
 
 struct folder {
-    char path[64], outside[64];
+    char path[128], outside[128];
 };
 
 static void put(const char *folder, const char *name, const char *text)
 {
-    char path[256];
+    char path[320];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *file = fopen(path, "we");
     REQUIRE(file != NULL);
@@ -51,8 +51,8 @@ static void put(const char *folder, const char *name, const char *text)
 
 static void folder_make(struct folder *folder)
 {
-    snprintf(folder->path, sizeof(folder->path), "/tmp/aether-models-XXXXXX");
-    snprintf(folder->outside, sizeof(folder->outside), "/tmp/aether-outside-XXXXXX");
+    snprintf(folder->path, sizeof(folder->path), "%s/models-XXXXXX", test_folder());
+    snprintf(folder->outside, sizeof(folder->outside), "%s/outside-XXXXXX", test_folder());
     REQUIRE(mkdtemp(folder->path) != NULL);
     REQUIRE(mkdtemp(folder->outside) != NULL);
     put(folder->path, "b-model.gguf", "12345");
@@ -63,7 +63,7 @@ static void folder_make(struct folder *folder)
     put(folder->path, ".gguf", "no");
     put(folder->path, "half.gguf.part", "no");
     put(folder->outside, "secret.gguf", "secret");
-    char link[128], target[128];
+    char link[192], target[192];
     snprintf(link, sizeof(link), "%s/link.gguf", folder->path);
     snprintf(target, sizeof(target), "%s/secret.gguf", folder->outside);
     REQUIRE(symlink(target, link) == 0);
@@ -71,13 +71,6 @@ static void folder_make(struct folder *folder)
     REQUIRE(mkdir(link, 0700) == 0);
     snprintf(link, sizeof(link), "%s/pipe.gguf", folder->path);
     REQUIRE(mkfifo(link, 0600) == 0);
-}
-
-static void folder_remove(struct folder *folder)
-{
-    char command[256];
-    snprintf(command, sizeof(command), "rm -rf '%s' '%s'", folder->path, folder->outside);
-    EXPECT_EQ(system(command), 0);
 }
 
 TEST(a_scan_finds_the_models_sorted_and_nothing_else)
@@ -94,7 +87,6 @@ TEST(a_scan_finds_the_models_sorted_and_nothing_else)
     EXPECT_PTR_EQ(chat_models_find(&models, "b-model"), &models.items[1]);
     EXPECT_NULL(chat_models_find(&models, "b-model.gguf"));
     chat_models_free(&models);
-    folder_remove(&folder);
 }
 
 TEST(a_folder_that_is_not_there_has_no_models)
@@ -125,5 +117,4 @@ TEST(only_what_a_scan_finds_can_be_opened)
     EXPECT_EQ(chat_models_open(folder.path, "pipe"), -ENOENT);
     EXPECT_EQ(chat_models_open(folder.path, "b-model.gguf"), -ENOENT);
     EXPECT_EQ(chat_models_open(folder.path, "B-MODEL"), -ENOENT);
-    folder_remove(&folder);
 }

@@ -11,12 +11,12 @@
 #include "store.h"
 #include "test.h"
 
-static char folder[64], path[96];
+static char folder[128], path[160];
 
 /* A file of this test's own; test processes end without cleaning up, so the folder is in /tmp. */
 static const char *new_path(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/aether-store-XXXXXX");
+    snprintf(folder, sizeof folder, "%s/store-XXXXXX", test_folder());
     REQUIRE(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/chat.db", folder);
     return path;
@@ -25,7 +25,7 @@ static const char *new_path(void)
 static void remove_all(void)
 {
     static const char *const ends[] = { "", "-wal", "-shm", ".lock" };
-    char name[128];
+    char name[192];
 
     for (size_t i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "%s%s", path, ends[i]);

@@ -1,34 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many processors a cgroup leaves a process, on made-up cgroup trees of both versions.
  * Covers: src/arch/cpus_linux.c */
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "arch/os.h"
 #include "test.h"
 
-static char root[] = "/tmp/ae-cpus-XXXXXX";
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
-{
-    (void)info;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
-
-static void remove_tree(void)
-{
-    nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
+static const char *root;
 
 static void make_tree(void)
 {
-    REQUIRE(mkdtemp(root) != NULL);
-    atexit(remove_tree);
+    root = test_folder();
 }
 
 /* With the folders on the way. */

@@ -10,7 +10,7 @@
 
 /* A directory: public/{file,sub/inner,in -> file,out -> ../secret,abs -> /etc/passwd,up -> ..},
  * secret. */
-static char top[64];
+static char top[96];
 static ae_file *public_dir;
 
 static void at(char *out, size_t size, const char *name)
@@ -20,7 +20,7 @@ static void at(char *out, size_t size, const char *name)
 
 static void put(const char *name, const char *text)
 {
-    char path[128];
+    char path[192];
 
     at(path, sizeof path, name);
     int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
@@ -31,7 +31,7 @@ static void put(const char *name, const char *text)
 
 static void point(const char *name, const char *target)
 {
-    char path[128];
+    char path[192];
 
     at(path, sizeof path, name);
     EXPECT_EQ(symlink(target, path), 0);
@@ -39,10 +39,9 @@ static void point(const char *name, const char *target)
 
 static void make_tree(void)
 {
-    char path[128];
+    char path[192];
 
-    snprintf(top, sizeof top, "/tmp/ae-file-XXXXXX");
-    REQUIRE(mkdtemp(top) != NULL);
+    snprintf(top, sizeof top, "%s", test_folder());
     at(path, sizeof path, "public");
     EXPECT_EQ(mkdir(path, 0700), 0);
     at(path, sizeof path, "public/sub");
@@ -61,7 +60,7 @@ static void remove_tree(void)
     static const char *const files[] = { "public/in",       "public/out",  "public/abs",
                                          "public/up",       "public/file", "public/sub/inner",
                                          "public/sub",      "public",      "secret" };
-    char path[128];
+    char path[192];
 
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         at(path, sizeof path, files[i]);
@@ -74,7 +73,7 @@ static void remove_tree(void)
 
 static int use_file(void *arg)
 {
-    char path[128], buf[32];
+    char path[192], buf[32];
     ae_file *file = NULL;
     ae_file_stat st;
 
@@ -137,7 +136,7 @@ enum { BIG = 1024 * 1024 + 123 };
 
 static int read_big(void *arg)
 {
-    char path[128];
+    char path[192];
     ae_file *file;
     unsigned char *buf = malloc(BIG);
     size_t wrong = 0, done = 0;
@@ -160,7 +159,7 @@ static int read_big(void *arg)
 
 TEST(big_reads_are_right_to_the_byte)
 {
-    char path[128];
+    char path[192];
     unsigned char *data = malloc(BIG);
 
     make_tree();
@@ -177,7 +176,7 @@ TEST(big_reads_are_right_to_the_byte)
 
 static int cancelled_calls(void *arg)
 {
-    char path[128], buf[8];
+    char path[192], buf[8];
     ae_file *file = NULL, *other = NULL;
     ae_file_stat st;
     ae_scope scope;
@@ -243,7 +242,7 @@ static void expect_opened(const char *path, int number, int rc)
 
 static int open_beneath(void *arg)
 {
-    char path[128];
+    char path[192];
 
     (void)arg;
     at(path, sizeof path, "public");

@@ -342,13 +342,11 @@ TEST(reuse_port_lets_several_listen)
 
 /* ---- Unix sockets ---- */
 
-static char directory[64], path[96], unix_address[128];
+static char path[96], unix_address[128];
 
 static void make_directory(void)
 {
-    snprintf(directory, sizeof directory, "/tmp/ae-listener-XXXXXX");
-    REQUIRE(mkdtemp(directory) != NULL);
-    snprintf(path, sizeof path, "%s/socket", directory);
+    REQUIRE((size_t)snprintf(path, sizeof path, "%s/socket", test_folder()) < sizeof path);
     snprintf(unix_address, sizeof unix_address, "unix:%s", path);
 }
 
@@ -376,7 +374,7 @@ TEST(unix_socket_files_are_private_and_removed_with_the_listener)
     EXPECT_EQ(stat(path, &st), 0);
     EXPECT_EQ(st.st_mode & 0777, 0666);
     ae_listener_close(listener);
-    EXPECT_EQ(rmdir(directory), 0);
+    EXPECT_EQ(rmdir(test_folder()), 0);
 }
 
 TEST(an_abstract_name_needs_no_file)
@@ -413,7 +411,7 @@ TEST(a_stale_unix_socket_is_replaced_a_live_one_is_not)
     EXPECT_TRUE(exists());
     ae_listener_close(second);
     EXPECT_FALSE(exists());
-    EXPECT_EQ(rmdir(directory), 0);
+    EXPECT_EQ(rmdir(test_folder()), 0);
 }
 
 TEST(a_file_that_is_no_socket_is_left_alone)
@@ -425,7 +423,7 @@ TEST(a_file_that_is_no_socket_is_left_alone)
     EXPECT_EQ(ae_listen(unix_address, NULL, &listener), -EADDRINUSE);
     EXPECT_TRUE(exists());
     EXPECT_EQ(unlink(path), 0);
-    EXPECT_EQ(rmdir(directory), 0);
+    EXPECT_EQ(rmdir(test_folder()), 0);
 }
 
 /* ---- adopting, and a listener's life beside runtimes ---- */

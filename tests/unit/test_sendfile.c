@@ -10,7 +10,7 @@
 
 enum { SIZE = 1024 * 1024 + 77 };
 
-static char path[64];
+static char path[128];
 
 static unsigned char pattern(size_t i)
 {
@@ -22,7 +22,7 @@ static void make_file(void)
     unsigned char *data = malloc(SIZE);
 
     for (size_t i = 0; i < SIZE; i++) data[i] = pattern(i);
-    snprintf(path, sizeof path, "/tmp/ae-sendfile-XXXXXX");
+    snprintf(path, sizeof path, "%s/XXXXXX", test_folder());
     int fd = mkstemp(path);
     REQUIRE(fd >= 0);
     EXPECT_EQ(write(fd, data, SIZE), SIZE);
