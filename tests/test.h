@@ -49,7 +49,7 @@ void test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Ends the test as neither passed nor failed and says why it could not run here. */
 void test_skip(const char *reason) __attribute__((noreturn));
 
-/* An empty folder of this test alone (at most 80 bytes); it goes with the test, however that ends. */
+/* An empty folder of this test alone (at most 80 bytes), which goes with it, however it ends. */
 const char *test_folder(void);
 
 /* Number of descriptors this process has open. */
