@@ -23,7 +23,7 @@ int cmd_help(int argc, char **argv)
     if (argc > 1 && argv[1][0] != '-' && strcmp(argv[1], "help") != 0) return help_one(argv[1]);
     puts("Usage: aether COMMAND [OPTION]...\n\n"
          "Aether: async/await for C.\n");
-    for (const struct command *c = commands; c->name; c++) printf("  %-9s %s\n", c->name, c->help);
+    for (const struct command *c = commands; c->name; c++) printf("  %-10s %s\n", c->name, c->help);
     puts("\nEach command explains itself: aether COMMAND --help");
     return 0;
 }

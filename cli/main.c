@@ -14,6 +14,7 @@ const struct command commands[] = {
     { "chat", cmd_chat, "chat with a language model on this machine, in a web page" },
 #endif
     { "demo", cmd_demo, "a server with a chat, and a live page about itself" },
+    { "symbolize", cmd_symbolize, "turn the addresses in a dump or log into functions and lines" },
     { "doctor", cmd_doctor, "what this system offers, and what is lost where it does not" },
     { "version", cmd_version, "print the version" },
     { "help", cmd_help, "this list; `aether help COMMAND` for one of them" },

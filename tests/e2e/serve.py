@@ -393,7 +393,8 @@ def errors_say_what_to_do():
 @case
 def help_explains_each_command():
     for arguments in (["help"], ["--help"], ["serve", "--help"], ["help", "serve"],
-                      ["demo", "--help"], ["doctor", "--help"], ["version"]):
+                      ["demo", "--help"], ["doctor", "--help"], ["symbolize", "--help"],
+                      ["version"]):
         done = subprocess.run([AETHER, *arguments], capture_output=True, text=True,
                               timeout=PATIENCE_S)
         expect((done.returncode, done.stderr), (0, ""), str(arguments))
