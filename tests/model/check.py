@@ -66,15 +66,16 @@ def models(args, found):
     """Run every model; one whose schedules are too many also by two preemptions and at random."""
     def run(item):
         program, model = item
-        row = vars(program.run(None, model, '--seconds', str(args.seconds))[0])
+        row = vars(program.run(None, model, '--deepen', '--seconds', str(args.seconds))[0])
         row['program'] = program.name
-        if row['good'] and not row['exhaustive'] and args.seconds >= 60: # else a quick look
-            two = program.run(None, model, '--bound', '2', '--stale', '0', '--seconds', '300')[0]
-            drawn = program.run(None, model, '--random', '1000000', '--seconds', '600')[0]
-            row['two'] = two.good and two.exhaustive
+        row['two'] = row['good'] and row['exhaustive']
+        if row['good'] and not (row['exhaustive'] and row['bound'] >= 3) and args.random:
+            drawn = program.run(None, model, '--random', str(args.random), '--seconds', '600')[0]
             row['random'] = drawn.executions if drawn.good else 0
+            row['executions'] += row['random']
         row['line'] = (f"{model:24} {row['executions']:>12,} executions  bound {row['bound']}."
-                       f"{row['stale']}  {'exhaustive' if row['exhaustive'] else ''}")
+                       f"{row['stale']}  {'complete' if row['complete'] else ''}"
+                       f"{'exhaustive' if row['exhaustive'] and not row['complete'] else ''}")
         return row
     rows = in_order(args, run, [(p, m) for p in found.values() for m in p.models()
                                 if not args.name or args.name in m])
@@ -295,6 +296,7 @@ def main():
     parser.add_argument('name', nargs='?', default='')
     parser.add_argument('--max', type=int, default=20000)
     parser.add_argument('--jobs', type=int, default=2)
+    parser.add_argument('--random', type=int, default=1000000)
     parser.add_argument('--seconds', type=float, default=120)
     args = parser.parse_args()
     do = {'models': models, 'bugs': bugs, 'matrix': matrix, 'orders': orders,

@@ -27,17 +27,24 @@ struct model__limits {
     uint64_t seed;
     const char *replay;
     bool quiet;
+    bool full;   /* no choice is left out */
+    bool deepen; /* with growing bounds, until time is over or there is no more to see */
 };
 
 struct model__result {
     bool failed;
     bool exhaustive;
+    bool complete;      /* no bound kept anything from being seen */
+    int searched_bound; /* the last bounds searched, or those that were seen exhaustively */
+    int searched_stale;
     char message[512];
     char schedule[16384]; /* the failing choices, as --replay takes them */
     int bound;            /* the preemption bound at which it failed */
     unsigned threads;
     unsigned depth; /* most choices in one execution */
     uint64_t executions;
+    uint64_t redundant; /* begun, and left when they turned out to be like others */
+    uint64_t discarded; /* before something was learned that made the search begin anew */
     uint64_t steps;
     double seconds;
 };
@@ -47,12 +54,34 @@ void model__search(const model *m, const struct model__limits *l, struct model__
 /* Take one of n alternatives; 0 is the plain one. */
 unsigned model__choose(unsigned n);
 
+/* Take one of the n threads that are left of `of`: raw[i] is the place of the i-th among all, which
+ * is what a schedule that is printed names. */
+unsigned model__choose_thread(const uint8_t *raw, unsigned n, unsigned of, bool rare);
+
 /* The same where all but 0 are improbable in random mode (a preemption, a stale value). */
 unsigned model__choose_rare(unsigned n);
 
 /* Preemptions and stale loads left in this execution. */
 extern int model__preemptions_left;
 extern int model__stale_left;
+
+/* Something was not tried for want of these. */
+extern bool model__preemptions_hit;
+extern bool model__stale_hit;
+
+/* True while choices that can change nothing are left out (threads.c, P1 to P3). */
+extern bool model__pruning;
+extern bool model__learning; /* known.c may grow */
+extern bool model__exact; /* not at random: also P2 */
+
+/* True while a failing schedule is run once more, to be written down as it is without pruning. */
+extern bool model__recording;
+
+/* Something was learned of what threads share: the search begins anew with it. */
+extern bool model__learned;
+
+/* Leave an execution whose like has been seen. */
+_Noreturn void model__redundant(void);
 
 /* True while the failing schedule is run once more to be shown. */
 extern bool model__tracing;
@@ -71,8 +100,18 @@ unsigned model__threads_count(void);
 /* Run the threads until all are done; returns in the explorer's own context. */
 void model__threads_run(void);
 
-/* Call before each visible operation: another thread may be scheduled here. */
+/* Call before each visible operation: another thread may be scheduled here. With an address: the
+ * operation reads, or writes, what is there and nothing else that others can see. */
 void model__point(void);
+void model__point_at(const void *address, bool write);
+
+/* The operation that the running thread's plain accesses now belong to writes what somebody's
+ * condition reads. */
+void model__segment_is_hot(void);
+
+/* A condition that is asked reads this. */
+extern bool model__asking;
+void model__asked(const void *address);
 
 /* Some atomic got another value: threads that spin may look again. */
 void model__changed(void);
@@ -91,6 +130,21 @@ _Noreturn void model__abandon(void);
 
 /* Visible operations so far in this process; for the watchdog. */
 extern uint64_t model__steps;
+
+/* ---- known.c: what threads share, over all executions of a search -------------------------- */
+
+struct model__known { /* eight aligned bytes */
+    uintptr_t key;
+    uint8_t readers, writers; /* threads that ever did so atomically, as bits */
+    bool hot;                 /* what follows such an operation is seen by somebody's condition */
+};
+
+void model__known_reset(void);
+struct model__known *model__known_at(const void *address);
+
+/* Plain memory that conditions read, and whether a write touches it. */
+void model__known_condition(const void *address);
+bool model__known_in_condition(const void *address, unsigned size);
 
 /* ---- memory.c ------------------------------------------------------------------------------ */
 

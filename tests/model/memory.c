@@ -258,10 +258,9 @@ static void check_cell(struct cell *c, const struct access *now)
     c->count = (uint8_t)(kept + 1);
 }
 
-static inline void touch_cell(uintptr_t key, unsigned bytes, const void *pc, bool write,
+static inline void touch_cell(struct cell *c, unsigned bytes, const void *pc, bool write,
                               bool atomic)
 {
-    struct cell *c = cell_at(key);
     int self = model__self;
     uint32_t epoch = clocks[self].at[self];
     uint64_t digest = (uint64_t)epoch << 32 | (unsigned)self << 16 | bytes << 8 |
@@ -278,21 +277,34 @@ static inline void touch_cell(uintptr_t key, unsigned bytes, const void *pc, boo
 }
 
 /* Note an access to all cells it covers, and check it against the earlier ones. */
-static inline void touch(struct model__at at, bool write, bool atomic)
+static inline void touch(struct model__at at, bool write)
 {
     uintptr_t address = (uintptr_t)at.address, end = address + at.size;
 
     if (address - model__stacks < model__stacks_bytes && model__is_dead_stack(address))
         model_fail("use after return: thread %d, %s of a frame that is gone", model__self,
-                   kind(write, atomic));
+                   kind(write, false));
     while (address < end) {
         uintptr_t key = address & ~(uintptr_t)(CELL_BYTES - 1);
         unsigned first = (unsigned)(address - key);
         unsigned n = (unsigned)(end - address);
         if (n > CELL_BYTES - first) n = CELL_BYTES - first;
-        touch_cell(key, ((1u << n) - 1) << first, at.pc, write, atomic);
+        touch_cell(cell_at(key), ((1u << n) - 1) << first, at.pc, write, false);
         address = key + CELL_BYTES;
     }
+}
+
+/* An atomic lies within one cell. */
+static inline struct cell *touch_atomic(struct model__at at, bool write)
+{
+    uintptr_t address = (uintptr_t)at.address, key = address & ~(uintptr_t)(CELL_BYTES - 1);
+    struct cell *c = cell_at(key);
+
+    if (address - model__stacks < model__stacks_bytes && model__is_dead_stack(address))
+        model_fail("use after return: thread %d, %s of a frame that is gone", model__self,
+                   kind(write, true));
+    touch_cell(c, ((1u << at.size) - 1) << (address - key), at.pc, write, true);
+    return c;
 }
 
 /* ---- locations: what an atomic's readers may see ------------------------------------------- */
@@ -322,10 +334,8 @@ static void restart(struct location *l, uint64_t value)
     l->count = 1;
 }
 
-static struct location *location_at(struct model__at at)
+static struct location *location_in(struct cell *c, struct model__at at)
 {
-    uintptr_t key = (uintptr_t)at.address & ~(uintptr_t)(CELL_BYTES - 1);
-    struct cell *c = cell_at(key);
     struct location *l = c->locations;
     uint64_t value = peek(at.address, at.size);
 
@@ -373,7 +383,11 @@ static struct store *choose_store(struct location *l, int order)
 {
     unsigned n, pick;
 
-    if (l->count == 1 || model__stale_left == 0) return last_store(l);
+    if (l->count == 1) return last_store(l);
+    if (model__stale_left == 0) {
+        if (!model__stale_hit) model__stale_hit = visible(l, order == ORDER_SEQ_CST) > 1;
+        return last_store(l);
+    }
     n = visible(l, order == ORDER_SEQ_CST);
     pick = n > 1 ? model__choose_rare(n) : 0;
     if (pick > 0) {
@@ -420,10 +434,12 @@ uint64_t model__load(struct model__at at, int order)
     struct location *l;
     uint64_t value;
 
-    if (!model__running) return peek(at.address, at.size);
-    model__point();
-    touch(at, false, true);
-    l = location_at(at);
+    if (!model__running) {
+        if (model__asking) model__asked(at.address);
+        return peek(at.address, at.size);
+    }
+    model__point_at(at.address, false);
+    l = location_in(touch_atomic(at, false), at);
     value = read_store(choose_store(l, order), order);
     if (model__tracing)
         model__trace(at.pc, at.address, "load %s -> %#llx%s", order_name(order),
@@ -437,9 +453,8 @@ void model__store(struct model__at at, uint64_t value, int order)
         poke(at.address, at.size, value);
         return;
     }
-    model__point();
-    touch(at, true, true);
-    append(location_at(at), value, order, NULL);
+    model__point_at(at.address, true);
+    append(location_in(touch_atomic(at, true), at), value, order, NULL);
     if (model__tracing)
         model__trace(at.pc, at.address, "store %s %#llx", order_name(order),
                      (unsigned long long)value);
@@ -479,9 +494,8 @@ uint64_t model__rmw(struct model__at at, enum model__rmw op, uint64_t operand, i
         poke(at.address, at.size, combine(op, value, operand, at.size));
         return value;
     }
-    model__point();
-    touch(at, true, true);
-    l = location_at(at);
+    model__point_at(at.address, true);
+    l = location_in(touch_atomic(at, true), at);
     chain = *last_store(l);
     value = read_store(last_store(l), order);
     append(l, combine(op, value, operand, at.size), order, &chain);
@@ -504,6 +518,7 @@ static struct store *choose_compared(struct location *l, uint64_t expected, bool
         return s;
     }
     *done = last->value == expected;
+    if (*done && weak && model__stale_left == 0) model__stale_hit = true;
     if (*done && weak && model__stale_left > 0 && model__choose_rare(2) != 0) {
         model__stale_left--;
         model__read_stale();
@@ -527,9 +542,8 @@ bool model__cas(struct model__at at, uint64_t *expected, uint64_t desired, bool 
         *expected = value;
         return done;
     }
-    model__point();
-    touch(at, true, true);
-    l = location_at(at);
+    model__point_at(at.address, true);
+    l = location_in(touch_atomic(at, true), at);
     chain = *last_store(l);
     read = choose_compared(l, wanted, weak, failure, &done);
     *expected = read_store(read, done ? success : failure);
@@ -565,9 +579,13 @@ void model__plain(struct model__at at, bool write)
 {
     uintptr_t key = (uintptr_t)at.address & ~(uintptr_t)(CELL_BYTES - 1);
 
-    if (!model__running) return;
-    touch(at, write, false);
+    if (!model__running) {
+        if (model__asking && !write) model__known_condition(at.address);
+        return;
+    }
+    touch(at, write);
     if (!write) return;
+    if (model__known_in_condition(at.address, at.size)) model__segment_is_hot();
     /* The value arrives after this call: what an atomic there held is read again then. */
     for (struct location *l = cell_at(key)->locations; l; l = l->next)
         if ((char *)l->address < (char *)at.address + at.size &&
@@ -580,7 +598,8 @@ void model__plain(struct model__at at, bool write)
 void model__swap(uint32_t *word, uint32_t value, int order)
 {
     struct model__at at = { word, sizeof *word, NULL };
-    struct location *l = location_at(at);
+    struct location *l =
+        location_in(cell_at((uintptr_t)word & ~(uintptr_t)(CELL_BYTES - 1)), at);
     struct store chain = *last_store(l);
 
     read_store(last_store(l), order);
@@ -621,7 +640,7 @@ void model_free(const void *memory, size_t bytes)
     struct model__at at = { (void *)(uintptr_t)memory, (unsigned)bytes,
                             __builtin_return_address(0) };
 
-    if (model__running) touch(at, true, false);
+    if (model__running) touch(at, true);
     if (model__tracing) model__trace(at.pc, memory, "free %zu bytes", bytes);
     set_dead(memory, bytes, true);
 }

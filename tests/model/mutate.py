@@ -8,7 +8,7 @@ import subprocess
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LINE = re.compile(r'^(\w+) +(\d) threads +([\d,]+) executions +depth +(\d+) +bound (-?\d+)\.(-?\d+)'
-                  r' +(exhaustive|not exhaustive|stopped) +([\d.]+) s +(.*)$')
+                  r' +(complete|exhaustive|not exhaustive|stopped) +([\d.]+) s +(.*)$')
 
 
 class Stale(Exception):
@@ -24,7 +24,8 @@ class Result:
         self.threads, self.depth = int(threads), int(depth)
         self.bound, self.stale = int(bound), int(stale)
         self.executions = int(executions.replace(',', ''))
-        self.exhaustive = how == 'exhaustive'
+        self.exhaustive = how in ('complete', 'exhaustive')
+        self.complete = how == 'complete'
         self.seconds = float(seconds)
         self.good = verdict.startswith('ok')
         self.message = message

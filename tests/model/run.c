@@ -35,6 +35,8 @@ static void usage(void)
          "  --seed N           for --random\n"
          "  --max N            executions per model at most\n"
          "  --seconds N        per model at most (default 60)\n"
+         "  --deepen           from two preemptions on, with growing bounds, until time is over\n"
+         "  --full             leave no choice out, also where it can change nothing\n"
          "  --expect-fail      succeed if every selected model fails (for mutants)\n"
          "  --expect-any       succeed as soon as one of them fails");
 }
@@ -82,6 +84,10 @@ static void parse(int argc, char **argv, struct options *o)
             i++;
         else if (strcmp(argv[i], "--list") == 0)
             o->list = true;
+        else if (strcmp(argv[i], "--deepen") == 0)
+            o->limits.deepen = true;
+        else if (strcmp(argv[i], "--full") == 0)
+            o->limits.full = true;
         else if (strcmp(argv[i], "--expect-fail") == 0)
             o->expect_failure = true;
         else if (strcmp(argv[i], "--expect-any") == 0)
@@ -139,8 +145,9 @@ static bool run_model(const char *program, const model *m, const struct options 
     good = strncmp(word, "ok", 2) == 0;
     if (r.failed && (!good || l.quiet)) print_failure(program, m, &r);
     printf("%-34s %u threads %12s executions  depth %4u  bound %d.%d  %-14s %6.2f s  %s\n", m->name,
-           r.threads, grouped(r.executions), r.depth, l.bound, l.stale,
-           r.exhaustive ? "exhaustive"
+           r.threads, grouped(r.executions), r.depth, r.searched_bound, r.searched_stale,
+           r.complete     ? "complete"
+           : r.exhaustive ? "exhaustive"
            : r.failed   ? "stopped"
                         : "not exhaustive",
            r.seconds, word);

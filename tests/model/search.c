@@ -19,6 +19,7 @@ enum {
     DEPTH_MAX = 8192,
     TRACE_MAX = 2000,
     WATCHDOG_SECONDS = 4, /* of CPU time without a visible operation */
+    WARM_UP = 2000,
 };
 
 struct choice {
@@ -34,7 +35,13 @@ struct line {
 
 int model__preemptions_left;
 int model__stale_left;
+bool model__preemptions_hit;
+bool model__stale_hit;
 bool model__tracing;
+bool model__pruning;
+bool model__learning;
+bool model__exact;
+bool model__recording;
 
 static enum model__mode mode;
 static struct choice choices[DEPTH_MAX];
@@ -45,6 +52,9 @@ static uint64_t random_state;
 static sigjmp_buf execution;
 static volatile sig_atomic_t in_execution;
 static char failure[512];
+static bool redundant;                       /* this execution was abandoned for that */
+static uint8_t recorded[DEPTH_MAX]; /* picks, as without pruning */
+static unsigned recorded_used;
 static struct line lines[TRACE_MAX];
 static unsigned lines_used;
 
@@ -76,19 +86,39 @@ static unsigned choose(unsigned n, bool rare)
     return pick;
 }
 
+static void record(unsigned of, unsigned pick)
+{
+    if (model__recording && of > 1 && recorded_used < DEPTH_MAX)
+        recorded[recorded_used++] = (uint8_t)pick;
+}
+
 unsigned model__choose(unsigned n)
 {
-    return choose(n, false);
+    unsigned pick = choose(n, false);
+
+    record(n, pick);
+    return pick;
 }
 
 unsigned model__choose_rare(unsigned n)
 {
-    return choose(n, true);
+    unsigned pick = choose(n, true);
+
+    record(n, pick);
+    return pick;
+}
+
+unsigned model__choose_thread(const uint8_t *raw, unsigned n, unsigned of, bool rare)
+{
+    unsigned pick = choose(n, rare);
+
+    record(of, raw[pick]);
+    return pick;
 }
 
 unsigned model_choose(unsigned n)
 {
-    unsigned pick = choose(n, false);
+    unsigned pick = model__choose(n);
     if (model__tracing) model__trace(__builtin_return_address(0), NULL, "choose %u of %u", pick, n);
     return pick;
 }
@@ -105,6 +135,12 @@ static bool advance(void)
 }
 
 /* ---- failures ------------------------------------------------------------------------------ */
+
+_Noreturn void model__redundant(void)
+{
+    redundant = true;
+    model__abandon();
+}
 
 _Noreturn void model__abandon(void)
 {
@@ -226,6 +262,7 @@ static bool run_once(const model *m, int bound, int stale)
     model__stale_left = stale;
     depth = 0;
     lines_used = 0;
+    redundant = false;
     if (sigsetjmp(execution, 0) != 0) {
         in_execution = 0;
         return false;
@@ -251,20 +288,62 @@ static void show_progress(const model *m, const struct model__result *r, double 
             (unsigned long long)r->executions, seconds, r->depth);
 }
 
+/* The execution at hand once more, to have its choices as they are without pruning. */
+static void record_choices(const model *m, int bound, int stale)
+{
+    enum model__mode before = mode;
+
+    mode = MODE_REPLAY;
+    prefix = depth;
+    recorded_used = 0;
+    model__recording = true;
+    run_once(m, bound, stale);
+    model__recording = false;
+    mode = before;
+}
+
 /* A schedule is "preemptions.stale:choice,choice,...": what is a choice depends on the budgets. */
-static void note_failure(struct model__result *r, int bound, int stale)
+static void note_failure(const model *m, struct model__result *r, int bound, int stale)
 {
     size_t used;
 
+    record_choices(m, bound, stale);
     r->failed = true;
     used = (size_t)snprintf(r->schedule, sizeof r->schedule, "%d.%d:", bound, stale);
     r->bound = bound;
     snprintf(r->message, sizeof r->message, "%s", failure);
-    for (unsigned i = 0; i < depth && used + 8 < sizeof r->schedule; i++)
+    for (unsigned i = 0; i < recorded_used && used + 8 < sizeof r->schedule; i++)
         used += (size_t)snprintf(r->schedule + used, sizeof r->schedule - used, "%s%u",
-                                 i ? "," : "", choices[i].pick);
+                                 i ? "," : "", recorded[i]);
     while (used > 2 && strcmp(r->schedule + used - 2, ",0") == 0)
         r->schedule[used -= 2] = '\0';
+}
+
+/* What threads share, by executions at random before a search: what it learns later makes it begin
+ * anew. */
+static void learn(const model *m, const struct model__limits *l)
+{
+    uint64_t n = l->executions_max < WARM_UP * 64 ? l->executions_max / 64 : WARM_UP;
+    enum model__mode before = mode;
+
+    model__known_reset();
+    model__learning = true;
+    mode = MODE_RANDOM;
+    for (uint64_t i = 0; i < n; i++) {
+        prefix = 0;
+        run_once(m, -1, -1); /* what fails here fails in the search, too, or is beyond its bounds */
+    }
+    mode = before;
+    model__learned = false;
+    model__learning = mode == MODE_SEARCH; /* at random it would change what choices mean */
+}
+
+static void begin_anew(struct model__result *r)
+{
+    model__learned = false;
+    r->discarded += r->executions;
+    r->executions = 0;
+    depth = prefix = 0;
 }
 
 /* Run executions until one fails, all are done, or a limit is met. */
@@ -274,22 +353,31 @@ static void run_all(const model *m, const struct model__limits *l, int bound, in
     double start = now_seconds(), shown = start;
 
     depth = prefix = 0;
-    for (;;) {
+    model__preemptions_hit = model__stale_hit = false;
+    r->searched_bound = bound;
+    r->searched_stale = stale;
+    for (uint64_t n = 1;; n++) {
         bool good;
         if (mode == MODE_RANDOM) prefix = 0;
         good = run_once(m, bound, stale);
-        r->executions++;
+        r->executions += !redundant;
+        r->redundant += redundant;
         if (depth > r->depth) r->depth = depth;
-        if (!good) {
-            note_failure(r, bound, stale);
+        if (model__learned) {
+            begin_anew(r); /* a failure is found again, and then its choices mean what they say */
+            continue;
+        }
+        if (!good && !redundant) {
+            note_failure(m, r, bound, stale);
             return;
         }
         if (mode == MODE_SEARCH && !advance()) {
             r->exhaustive = true;
+            r->complete = !model__preemptions_hit && !model__stale_hit;
             return;
         }
         if (r->executions >= l->executions_max) return;
-        if (r->executions % 4096 != 0) continue;
+        if (n % 1024 != 0) continue;
         if (now_seconds() - start > l->seconds_max) return;
         if (now_seconds() - shown > 5 && !l->quiet) {
             shown = now_seconds();
@@ -306,9 +394,9 @@ static void simplify(const model *m, const struct model__limits *l, struct model
 
     less.executions_max = 2 * 1000 * 1000;
     less.seconds_max = 5;
-    for (int bound = 0; bound <= l->bound; bound++) {
-        for (int stale = 0; stale <= l->stale; stale++) {
-            if (bound == l->bound && stale == l->stale) return;
+    for (int bound = 0; bound <= r->searched_bound; bound++) {
+        for (int stale = 0; stale <= r->searched_stale; stale++) {
+            if (bound == r->searched_bound && stale == r->searched_stale) return;
             memset(&other, 0, sizeof other);
             run_all(m, &less, bound, stale, &other);
             if (!other.failed) continue;
@@ -317,6 +405,38 @@ static void simplify(const model *m, const struct model__limits *l, struct model
             r->bound = bound;
             return;
         }
+    }
+}
+
+/* Search with growing bounds. What is said to be exhaustive is the last one that was. */
+static void deepen(const model *m, const struct model__limits *l, struct model__result *r)
+{
+    static struct model__result step;
+    struct model__limits left = *l;
+    double start = now_seconds();
+    int bound = 2, stale = l->stale;
+
+    for (;;) {
+        memset(&step, 0, sizeof step);
+        run_all(m, &left, bound, stale, &step);
+        step.executions += r->executions;
+        step.redundant += r->redundant;
+        step.discarded += r->discarded;
+        if (!step.failed && !step.exhaustive && r->exhaustive) { /* this one was cut short */
+            step.exhaustive = true;
+            step.searched_bound = r->searched_bound;
+            step.searched_stale = r->searched_stale;
+            left.seconds_max = 0;
+        }
+        if (r->depth > step.depth) step.depth = r->depth;
+        *r = step;
+        left.seconds_max -= now_seconds() - start;
+        start = now_seconds();
+        if (r->failed || !r->exhaustive || r->complete || left.seconds_max <= 0) return;
+        if (r->executions >= l->executions_max) return;
+        left.executions_max = l->executions_max - r->executions;
+        bound += model__preemptions_hit;
+        stale += !model__preemptions_hit;
     }
 }
 
@@ -331,6 +451,7 @@ static bool run_schedule(const model *m, const char *text, int *bound, int *stal
     while ((*end == ':' || *end == ',') && prefix < DEPTH_MAX)
         choices[prefix++].pick = (uint8_t)strtoul(end + 1, &end, 10);
     mode = MODE_REPLAY;
+    model__pruning = model__learning = false;
     return run_once(m, *bound, *stale);
 }
 
@@ -349,7 +470,7 @@ static void replay(const model *m, const struct model__limits *l, struct model__
     int bound, stale;
 
     r->executions = 1;
-    if (!run_schedule(m, l->replay, &bound, &stale)) note_failure(r, bound, stale);
+    if (!run_schedule(m, l->replay, &bound, &stale)) note_failure(m, r, bound, stale);
     r->depth = depth;
 }
 
@@ -362,14 +483,21 @@ void model__search(const model *m, const struct model__limits *l, struct model__
     catch_signals();
     mode = l->mode;
     random_state = l->seed;
+    model__pruning = !l->full;
+    model__learning = false;
+    model__exact = mode == MODE_SEARCH;
+    if (model__pruning && mode != MODE_REPLAY) learn(m, l);
     if (mode == MODE_REPLAY)
         replay(m, l, r);
     else if (mode == MODE_RANDOM)
         run_all(m, l, -1, -1, r); /* no bounds */
+    else if (l->deepen)
+        deepen(m, l, r);
     else
         run_all(m, l, l->bound, l->stale, r);
     r->threads = model__threads_count();
     r->steps = model__steps - steps;
+    if (r->failed) r->executions += r->discarded;
     r->seconds = now_seconds() - start;
     if (!r->failed) return;
     if (mode == MODE_SEARCH && !l->quiet) simplify(m, l, r);

@@ -4,7 +4,18 @@
  * A fiber is made once and lives as long as the process. It waits in fiber_main for a function to
  * run; an execution that ends while a fiber is in the middle of one (a daemon, a failure) leaves it
  * there, and the next start jumps back to the fiber's base frame. Switches are _setjmp/_longjmp,
- * which make no system call. */
+ * which make no system call.
+ *
+ * Choices that can change nothing are left out of a search (--full: they are not):
+ *
+ *   P1  Nobody comes in before an operation on a place that no other thread ever touches, or that
+ *       nobody writes (known.c): the same is reached by coming in after it.
+ *   P2  A thread that was preempted before an operation sleeps until another one does something
+ *       that conflicts with it. To go on earlier is the same as to have done the operation first,
+ *       and costs no fewer preemptions. These are sleep sets (Godefroid, 1996), but only of the
+ *       thread that was running: of others the other order may cost more, and the bound must hold.
+ *   P3  What a condition reads counts as read by who waits for it. Where it reads plain memory, no
+ *       operation is left out that is followed, before the next one, by a write to that. */
 #include "explore.h"
 
 #include <setjmp.h>
@@ -26,6 +37,14 @@ enum state {
     STATE_READY,
     STATE_BLOCKED,
     STATE_DONE,
+};
+
+/* What a visible operation touches. */
+struct operation {
+    struct model__known *at[4];
+    uint8_t count;
+    bool write;
+    bool all; /* anything */
 };
 
 struct thread {
@@ -55,6 +74,15 @@ struct thread {
     uint32_t waits_for; /* threads that must run, or be unable to, before it goes round again */
 
     const uint32_t *futex; /* slept on, NULL when woken */
+
+    struct operation next;    /* before which it was preempted, if it sleeps (P2) */
+    struct operation segment; /* the last one, with what follows it */
+};
+
+struct options { /* who may go on */
+    int thread[MODEL_THREADS_MAX + 1];
+    uint8_t raw[MODEL_THREADS_MAX + 1]; /* their places among all, those that sleep included */
+    unsigned n, of;
 };
 
 bool model__running;
@@ -62,11 +90,14 @@ int model__self;
 uint64_t model__steps;
 uintptr_t model__stacks;
 size_t model__stacks_bytes;
+bool model__asking;
 
 static struct thread threads[MODEL_THREADS_MAX];
 static int threads_used = 1;
 static uint64_t changes;
 static unsigned steps_now;
+static uint32_t asleep; /* threads, as bits (P2) */
+static struct operation *asked; /* what the condition that is asked reads */
 static jmp_buf explorer;
 static void (*switch_hook)(int thread);
 
@@ -145,6 +176,7 @@ _Noreturn static void enter(int to)
 {
     struct thread *t = &threads[to];
 
+    asleep &= ~(1u << to);
     for (int i = 1; i < threads_used; i++) {
         threads[i].ran |= 1u << to;
         threads[i].waits_for &= ~(1u << to);
@@ -153,6 +185,7 @@ _Noreturn static void enter(int to)
     t->fresh = true;
     if (t->started) _longjmp(t->context, 1);
     t->started = true;
+    t->segment = (struct operation){ .all = true };
     if (t->has_fiber) _longjmp(t->base, 1);
     make_fiber(t);
     abort();
@@ -203,11 +236,19 @@ static bool must_wait(const struct thread *t)
     return t->waits_for && t->waits_for & able_to_run();
 }
 
-/* The others that may run, in turn after this one; with_timed: also those that may give up. */
-static unsigned others(int *out, bool with_timed)
+static void add_option(struct options *o, int thread)
 {
-    unsigned n = 0;
+    if (!(asleep >> thread & 1)) {
+        o->thread[o->n] = thread;
+        o->raw[o->n++] = (uint8_t)o->of;
+    }
+    o->of++;
+}
 
+/* The others that may run, in turn after this one; with_timed: also those that may give up. */
+static void others(struct options *o, bool with_timed)
+{
+    o->n = o->of = 0;
     for (int i = 1; i < threads_used; i++) {
         int t = model__self + i;
         if (t >= threads_used) t -= threads_used - 1;
@@ -215,9 +256,8 @@ static unsigned others(int *out, bool with_timed)
         if (must_wait(&threads[t])) continue;
         if (may_run(&threads[t]) ||
             (with_timed && threads[t].state == STATE_BLOCKED && threads[t].timed))
-            out[n++] = t;
+            add_option(o, t);
     }
-    return n;
 }
 
 static bool only_daemons_left(void)
@@ -242,18 +282,19 @@ _Noreturn static void deadlock(void)
 /* This thread cannot go on, or is polite: another one is free to. Returns when chosen again. */
 static void give_way(bool or_self)
 {
-    int options[MODEL_THREADS_MAX];
-    unsigned n = others(options, false);
+    struct options o;
 
-    if (n == 0 && self()->state != STATE_READY && only_daemons_left()) {
+    others(&o, false);
+    if (o.of == 0 && self()->state != STATE_READY && only_daemons_left()) {
         tell_switch(0);
         model__running = false;
         _longjmp(explorer, 1);
     }
-    n = others(options, true);
-    if (or_self) options[n++] = model__self;
-    if (n == 0) deadlock();
-    hop(options[model__choose(n)]);
+    others(&o, true);
+    if (or_self) add_option(&o, model__self);
+    if (o.n == 0 && o.of > 0) model__redundant();
+    if (o.n == 0) deadlock();
+    hop(o.thread[model__choose_thread(o.raw, o.n, o.of, false)]);
 }
 
 static void count_step(void)
@@ -262,25 +303,148 @@ static void count_step(void)
     if (++steps_now > STEPS_MAX) model_fail("no end after %d operations: livelock?", STEPS_MAX);
 }
 
-void model__point(void)
-{
-    int options[MODEL_THREADS_MAX];
-    unsigned n, pick;
-    bool fresh;
+/* ---- visible operations -------------------------------------------------------------------- */
 
-    if (!model__running) return;
-    count_step();
-    fresh = self()->fresh;
-    self()->fresh = false;
-    /* Whoever could come in between here could have been chosen in its place: the same schedule. */
-    if (fresh || model__preemptions_left == 0) return;
-    n = others(options, true);
-    if (n == 0) return;
-    pick = model__choose_rare(n + 1);
+static void add_key(struct operation *p, const void *address)
+{
+    struct model__known *k = model__known_at(address);
+
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->at[i] == k) return;
+    if (p->count == sizeof p->at / sizeof p->at[0])
+        p->all = true;
+    else
+        p->at[p->count++] = k;
+}
+
+static bool conflict(const struct operation *a, const struct operation *b)
+{
+    if (a->all || b->all) return true;
+    if (!a->write && !b->write) return false;
+    for (unsigned i = 0; i < a->count; i++)
+        for (unsigned j = 0; j < b->count; j++)
+            if (a->at[i] == b->at[j]) return true;
+    return false;
+}
+
+/* This is done now: who sleeps before a conflicting operation may go on again (P2). */
+static void disturb(const struct operation *p)
+{
+    if (!asleep) return;
+    for (int t = 1; t < threads_used; t++)
+        if (asleep >> t & 1 && conflict(p, &threads[t].next)) asleep &= ~(1u << t);
+}
+
+/* Keep who does what where; something learned makes earlier decisions of P1 doubtful. */
+static void learn(const struct operation *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        struct model__known *k = p->at[i];
+        uint8_t *who = p->write ? &k->writers : &k->readers, bit = (uint8_t)(1u << model__self);
+        if (*who & bit) continue;
+        *who |= bit;
+        uint8_t all = k->readers | k->writers;
+        if (k->writers && all & (all - 1)) model__learned = true;
+    }
+}
+
+/* May another thread ever conflict with it (P1, P3)? */
+static bool is_shared(const struct operation *p)
+{
+    uint8_t self_bit = (uint8_t)(1u << model__self);
+
+    if (p->all) return true;
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct model__known *k = p->at[i];
+        uint8_t rivals = p->write ? k->readers | k->writers : k->writers;
+        if (k->hot || rivals & ~self_bit) return true;
+    }
+    return false;
+}
+
+/* P2, P3: may it sleep before this? */
+static bool may_sleep(const struct operation *p)
+{
+    if (!model__pruning || !model__exact || p->all) return false;
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->at[i]->hot) return false;
+    return true;
+}
+
+void model__segment_is_hot(void)
+{
+    const struct operation *p = &self()->segment;
+
+    if (!model__learning) return;
+    for (unsigned i = 0; i < p->count; i++) {
+        if (!p->at[i]->hot) model__learned = true;
+        p->at[i]->hot = true;
+    }
+}
+
+/* Somebody else may come in before the operation. */
+static void may_be_preempted(const struct operation *p)
+{
+    bool left_out = model__pruning && !is_shared(p);
+    struct options o;
+    unsigned pick;
+
+    if (left_out && !model__recording) return;
+    others(&o, true);
+    if (o.of == 0) return;
+    memmove(o.raw + 1, o.raw, o.n);
+    o.raw[0] = 0; /* go on */
+    for (unsigned i = 1; i <= o.n; i++)
+        o.raw[i]++;
+    pick = model__choose_thread(o.raw, left_out ? 1 : o.n + 1, o.of + 1, true);
     if (pick == 0) return;
     model__preemptions_left--;
-    hop(options[pick - 1]);
+    if (may_sleep(p)) {
+        asleep |= 1u << model__self;
+        self()->next = *p;
+    }
+    hop(o.thread[pick - 1]);
     self()->fresh = false; /* the operation at hand comes next */
+}
+
+static bool has_others(void)
+{
+    struct options o;
+
+    others(&o, true);
+    return o.of > 0;
+}
+
+static void point(const struct operation *p)
+{
+    bool fresh = self()->fresh;
+
+    count_step();
+    self()->fresh = false;
+    self()->segment = *p;
+    if (model__learning) learn(p);
+    /* Whoever could come in between here could have been chosen in its place: the same schedule. */
+    if (!fresh && model__preemptions_left != 0)
+        may_be_preempted(p);
+    else if (!fresh && !model__preemptions_hit)
+        model__preemptions_hit = is_shared(p) && has_others();
+    disturb(p);
+}
+
+void model__point(void)
+{
+    struct operation p = { .all = true };
+
+    if (model__running) point(&p);
+}
+
+void model__point_at(const void *address, bool write)
+{
+    struct operation p = { .write = write };
+
+    if (!model__running) return;
+    add_key(&p, address);
+    point(&p);
 }
 
 /* ---- start and end of an execution --------------------------------------------------------- */
@@ -296,6 +460,8 @@ void model__threads_reset(void)
     threads_used = 1;
     changes = 0;
     steps_now = 0;
+    asleep = 0;
+    model__asking = false;
     switch_hook = NULL;
 }
 
@@ -357,8 +523,30 @@ int model_self(void)
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
-static bool wait_until(bool (*ready)(void *arg), void *arg, const char *what, bool timed)
+void model__asked(const void *address)
 {
+    add_key(asked, address);
+}
+
+/* Ask a condition, and keep what it reads (P3). */
+static bool ask_and_keep(bool (*ready)(void *arg), void *arg, struct operation *p)
+{
+    bool answer;
+
+    asked = p;
+    model__asking = model__pruning;
+    answer = ask(ready, arg);
+    model__asking = false;
+    if (model__learning) learn(p);
+    if (p->count == 0) p->all = true;
+    return answer;
+}
+
+/* With a word the operation is one on that, else whatever the condition reads. */
+static bool wait_until(bool (*ready)(void *arg), void *arg, const char *what, bool timed,
+                       const void *word)
+{
+    struct operation p = { .write = word != NULL };
     struct thread *t = self();
     bool met;
 
@@ -366,7 +554,11 @@ static bool wait_until(bool (*ready)(void *arg), void *arg, const char *what, bo
         if (!ready(arg)) model_fail("would block in setup or check: %s", what);
         return true;
     }
-    model__point();
+    if (word)
+        add_key(&p, word);
+    else
+        ask_and_keep(ready, arg, &p);
+    point(&p);
     if (ask(ready, arg)) return true;
     if (model__tracing) model__trace(__builtin_return_address(0), NULL, "waits: %s", what);
     t->state = STATE_BLOCKED;
@@ -376,7 +568,8 @@ static bool wait_until(bool (*ready)(void *arg), void *arg, const char *what, bo
     t->what = what;
     give_way(timed);
     t->state = STATE_READY;
-    met = ask(ready, arg);
+    met = ask_and_keep(ready, arg, &p);
+    disturb(&p);
     t->fresh = met; /* giving up is a step of its own */
     if (model__tracing)
         model__trace(__builtin_return_address(0), NULL, "%s: %s", met ? "goes on" : "gives up",
@@ -386,12 +579,12 @@ static bool wait_until(bool (*ready)(void *arg), void *arg, const char *what, bo
 
 void model_block(bool (*ready)(void *arg), void *arg, const char *what)
 {
-    wait_until(ready, arg, what, false);
+    wait_until(ready, arg, what, false, NULL);
 }
 
 bool model_block_timed(bool (*ready)(void *arg), void *arg, const char *what)
 {
-    return wait_until(ready, arg, what, true);
+    return wait_until(ready, arg, what, true, NULL);
 }
 
 void model_yield(void)
@@ -422,6 +615,8 @@ void model_spin(void)
 
     if (!model__running) model_fail("would spin for ever in setup or check");
     count_step();
+    asleep = 0;
+    t->segment = (struct operation){ .all = true };
     /* Fair, as CHESS (Musuvathi and Qadeer, 2008): those that could have run since the last round
      * and have not come first, or two that spin could keep a third from ever going on. */
     t->waits_for = t->spun ? able_to_run() & ~t->ran : 0;
@@ -456,14 +651,14 @@ void model_lock(uint32_t *word)
         *word = 1;
         return;
     }
-    wait_until(lock_is_free, word, "lock", false);
+    wait_until(lock_is_free, word, "lock", false, word);
     model__swap(word, (uint32_t)model__self + 1, ORDER_ACQUIRE);
     if (model__tracing) model__trace(__builtin_return_address(0), word, "locked");
 }
 
 bool model_trylock(uint32_t *word)
 {
-    model__point();
+    model__point_at(word, true);
     if (!lock_is_free(word)) return false;
     model_lock(word);
     return true;
@@ -475,7 +670,7 @@ void model_unlock(uint32_t *word)
         *word = 0;
         return;
     }
-    model__point();
+    model__point_at(word, true);
     if (*word != (uint32_t)model__self + 1) model_fail("unlock of a lock held by another");
     model__swap(word, 0, ORDER_RELEASE);
     if (model__tracing) model__trace(__builtin_return_address(0), word, "unlocked");
@@ -488,10 +683,11 @@ static bool futex_woken(void *arg)
 
 static bool futex_sleep(const uint32_t *word, uint32_t expected, bool timed)
 {
+    struct operation p = { .write = true };
     struct thread *t = self();
     bool woken;
 
-    model__point();
+    model__point_at(word, true);
     if (*(const volatile uint32_t *)word != expected) return true;
     t->futex = word;
     if (model__tracing) model__trace(__builtin_return_address(0), word, "futex sleep");
@@ -504,6 +700,8 @@ static bool futex_sleep(const uint32_t *word, uint32_t expected, bool timed)
     give_way(timed);
     t->state = STATE_READY;
     woken = t->futex == NULL;
+    add_key(&p, word);
+    disturb(&p);
     t->fresh = woken; /* giving up is a step of its own */
     t->futex = NULL;
     return woken;
@@ -523,7 +721,7 @@ int model_futex_wake(const uint32_t *word, int n)
 {
     int woken = 0;
 
-    model__point();
+    model__point_at(word, true);
     while (woken < n) {
         int sleepers[MODEL_THREADS_MAX];
         unsigned count = 0;
