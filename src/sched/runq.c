@@ -125,11 +125,12 @@ bool ae__runq_take(struct ae__runq *q, struct ae__task *task)
 /* R1, R4: own half of `from`: its real moves, its steal stays. 0: nothing to have. */
 static uint32_t claim_half(struct ae__runq *from, uint32_t *first)
 {
-    uint64_t head = atomic_load_explicit(&from->head, memory_order_acquire);
-    uint64_t next;
+    uint64_t head, next;
     uint32_t count;
 
     do {
+        /* acquire: this look must see no tail from before the head */
+        head = atomic_load_explicit(&from->head, memory_order_acquire);
         /* R3: acquire pairs with the release in push */
         uint32_t tail = atomic_load_explicit(&from->tail, memory_order_acquire);
         if (steal_of(head) != real_of(head)) return 0; /* another thief is at it */
@@ -138,15 +139,15 @@ static uint32_t claim_half(struct ae__runq *from, uint32_t *first)
         if (count == 0) return 0;
         next = pack(steal_of(head), real_of(head) + count);
         /* A stale head with a newer tail can give nonsense counts; then the exchange fails. */
-        /* release as in claim_one; acquire: the next look must see no tail from before the head */
+        /* relaxed: others keep away until finish_steal, which releases */
     } while (!atomic_compare_exchange_weak_explicit(&from->head, &head, next,
-                                                    memory_order_release, memory_order_acquire));
+                                                    memory_order_relaxed, memory_order_relaxed));
     AE_ASSERT(count <= AE__RUNQ_SIZE);
     *first = real_of(head);
     return count;
 }
 
-/* R4: give the slots back to the owner. */
+/* R4: give the slots back to the owner; release as in claim_one, too. */
 static void finish_steal(struct ae__runq *from)
 {
     uint64_t head = atomic_load_explicit(&from->head, memory_order_relaxed);
@@ -180,8 +181,9 @@ struct ae__task *ae__runq_steal(struct ae__runq *from, struct ae__runq *into, ui
 
 bool ae__runq_is_empty(struct ae__runq *q)
 {
-    uint64_t head = atomic_load_explicit(&q->head, memory_order_seq_cst);
-    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_seq_cst);
+    /* relaxed: an old head only makes it look as if there were something */
+    uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_seq_cst); /* R5 */
 
     return real_of(head) == tail;
 }

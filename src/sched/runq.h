@@ -55,7 +55,7 @@ bool ae__runq_take(struct ae__runq *q, struct ae__task *task);
  * `into`. NULL: nothing to have. *taken: how many. */
 struct ae__task *ae__runq_steal(struct ae__runq *from, struct ae__runq *into, uint32_t *taken);
 
-/* Any thread; sequentially consistent, for re-scans (R5). */
+/* Any thread; not empty if a push that was announced came before, for re-scans (R5). */
 bool ae__runq_is_empty(struct ae__runq *q);
 
 /* Owner, as a hint: the task that is `ahead` places from the head, or NULL. */

@@ -221,7 +221,7 @@ int ae_runtime_create(const ae_config *config, ae_runtime **out)
 uint64_t ae__tasks_live(struct ae_runtime *rt)
 {
     uint64_t live = 0;
-    uint32_t used = atomic_load(&rt->slab.used);
+    uint32_t used = atomic_load_explicit(&rt->slab.used, memory_order_relaxed);
 
     for (uint32_t i = 0; i < used; i++) {
         if (ae__slab_at(&rt->slab, i)->state != AE__TASK_FREE) live++;
@@ -377,7 +377,8 @@ static int spawn_driven(struct ae_runtime *rt, struct driven_call *call)
 static bool count_caller(struct ae_runtime *rt)
 {
     ae__lock_acquire(&rt->drive_lock);
-    bool open = atomic_load(&rt->stopping) == 0;
+    /* relaxed: the end takes this lock when it looks for callers, later than it says so */
+    bool open = atomic_load_explicit(&rt->stopping, memory_order_relaxed) == 0;
     if (open) rt->callers++;
     ae__lock_release(&rt->drive_lock);
     return open;

@@ -29,7 +29,8 @@ static void name_survivor(struct ae__task *task)
 
 static void name_survivors(struct ae_runtime *rt)
 {
-    uint32_t used = atomic_load(&rt->slab.used), named = 0, more = 0;
+    uint32_t used = atomic_load_explicit(&rt->slab.used, memory_order_relaxed);
+    uint32_t named = 0, more = 0;
 
     for (uint32_t i = 0; i < used; i++) {
         struct ae__task *task = ae__slab_at(&rt->slab, i);
@@ -135,7 +136,8 @@ static int end_tasks(struct ae_runtime *rt)
 
 static void end_workers(struct ae_runtime *rt)
 {
-    atomic_store(&rt->stopping, 2);
+    /* relaxed: a worker sees it at the latest when it takes the wake-up */
+    atomic_store_explicit(&rt->stopping, 2, memory_order_relaxed);
     for (uint32_t i = 0; i < rt->workers_started; i++) {
         ae__worker_unpark(rt->workers[i]);
     }
@@ -179,7 +181,7 @@ int ae_runtime_destroy(ae_runtime *rt)
     if (!rt) return 0;
     AE_ASSERT(!ae__in_task()); /* a task cannot end its own runtime */
     ae__lock_acquire(&rt->root.node.lock); /* against ae__scope_open_in_root */
-    atomic_store(&rt->stopping, 1);
+    atomic_store_explicit(&rt->stopping, 1, memory_order_relaxed);
     ae__lock_release(&rt->root.node.lock);
     int rc = end_tasks(rt);
     if (rc < 0) return rc;

@@ -36,10 +36,11 @@ static bool count_in(struct ae_runtime *rt)
 {
     if (AE_LIKELY(!rt->counts_tasks)) return true;
     uint32_t count = atomic_load_explicit(&rt->tasks_counted, memory_order_relaxed);
-    /* No add and subtract again: others would be refused meanwhile. */
+    /* No add and subtract again: others would be refused meanwhile. relaxed: a number, which guards
+     * nothing; who knows of an end by other ways sees it counted out. */
     while (count < rt->config.tasks_max) {
         if (atomic_compare_exchange_weak_explicit(&rt->tasks_counted, &count, count + 1,
-                                                  memory_order_acq_rel, memory_order_relaxed)) {
+                                                  memory_order_relaxed, memory_order_relaxed)) {
             return true;
         }
     }
@@ -49,7 +50,7 @@ static bool count_in(struct ae_runtime *rt)
 static void count_out(struct ae_runtime *rt)
 {
     if (AE_LIKELY(!rt->counts_tasks)) return;
-    uint32_t before = atomic_fetch_sub_explicit(&rt->tasks_counted, 1, memory_order_acq_rel);
+    uint32_t before = atomic_fetch_sub_explicit(&rt->tasks_counted, 1, memory_order_relaxed);
     AE_ASSERT(before > 0);
 }
 

@@ -257,7 +257,7 @@ int ae_cancel_id(ae_runtime *rt, ae_task_id id)
 {
     uint32_t index = (uint32_t)id, generation = (uint32_t)(id >> 32);
 
-    if (index >= atomic_load_explicit(&rt->slab.used, memory_order_acquire)) return -ESRCH;
+    if (index >= atomic_load_explicit(&rt->slab.used, memory_order_relaxed)) return -ESRCH;
     return ae__cancel_generation(ae__slab_at(&rt->slab, index), generation);
 }
 

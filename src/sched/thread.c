@@ -74,7 +74,7 @@ bool ae__in_task(void)
 
 bool ae__seam_cancelled(const struct ae__actor *self)
 {
-    return atomic_load_explicit(&self->node->cancelled, memory_order_seq_cst) & AE__CANCELLED;
+    return atomic_load_explicit(&self->node->cancelled, memory_order_acquire) & AE__CANCELLED;
 }
 
 /* The nearest of the thread's own timers. */

@@ -36,9 +36,10 @@ uint32_t ae__wait_begin(struct ae__actor *self, bool cancellable, enum ae__wait_
     self->wait_object = object;
     uint64_t word = (uint64_t)sequence << SEQUENCE_SHIFT |
                     (cancellable ? AE__WAIT_CANCELLABLE : 0) | AE__WAIT_ARMED;
-    /* release: who claims by this sequence sees what was written for the wait. Late claims of the
-     * wait before fail by the sequence (W1). */
-    atomic_store_explicit(&self->wait, word, memory_order_release);
+    /* relaxed: a waker has the sequence from the object's lock, which orders what was written for
+     * the wait; a cancel touches none of that. Late claims of the wait before fail by the sequence
+     * (W1). */
+    atomic_store_explicit(&self->wait, word, memory_order_relaxed);
     return sequence;
 }
 
@@ -57,10 +58,11 @@ static enum ae__claim claim_word(struct ae__actor *actor, uint64_t word, uint16_
         if (any_sequence ? !(word & AE__WAIT_CANCELLABLE) : sequence_of(word) != sequence) {
             return AE__CLAIM_LOST;
         }
-        /* acq_rel: acquire sees the saved registers of a PARKED one (its commit released them);
-         * release hands over what the waker wrote. seq_cst for W4. */
+        /* acquire sees the saved registers of a PARKED one (its commit released them); release
+         * hands over what the waker wrote. For W4 the first look is enough: what a failed exchange
+         * reads is never older. */
         if (atomic_compare_exchange_weak_explicit(&actor->wait, &word, claimed(word, reason),
-                                                  memory_order_seq_cst, memory_order_seq_cst)) {
+                                                  memory_order_acq_rel, memory_order_relaxed)) {
             return state == AE__WAIT_PARKED ? AE__CLAIM_PARKED : AE__CLAIM_ARMED;
         }
     }
@@ -111,8 +113,9 @@ uint16_t ae__wait_abort(struct ae__actor *self)
 
     while (state_of(word) == AE__WAIT_ARMED) {
         uint64_t idle = (word & ~UINT64_C(0xffffffff)) | AE__WAIT_IDLE;
-        if (atomic_compare_exchange_weak_explicit(&self->wait, &word, idle, memory_order_acq_rel,
-                                                  memory_order_acquire)) {
+        /* relaxed: nobody learns anything from IDLE, and a claim is read again below */
+        if (atomic_compare_exchange_weak_explicit(&self->wait, &word, idle, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
             self->wait_kind = AE__WAIT_NONE;
             return AE__REASON_NONE;
         }
@@ -135,10 +138,11 @@ bool ae__wait_commit(struct ae__actor *actor)
     uint32_t seen = actor->cancels_seen; /* once PARKED the actor may be in its next wait */
 
     while (state_of(word) == AE__WAIT_ARMED) {
-        /* release: the saved registers, for whoever claims; seq_cst for W4 */
+        /* release: the saved registers, for whoever claims; seq_cst for W4; relaxed when claimed:
+         * the owner acquires as it finishes the wait */
         if (atomic_compare_exchange_weak_explicit(&actor->wait, &word,
                                                   (word & ~STATE_MASK) | AE__WAIT_PARKED,
-                                                  memory_order_seq_cst, memory_order_acquire)) {
+                                                  memory_order_seq_cst, memory_order_relaxed)) {
             return !(word & AE__WAIT_CANCELLABLE) || !cancelled_meanwhile(actor, word, seen);
         }
     }
@@ -150,8 +154,8 @@ void ae__wait_look(struct ae__actor *self)
 {
     uint64_t word = atomic_load_explicit(&self->wait, memory_order_relaxed);
 
-    /* W4: the count before the flag */
-    self->cancels_seen = atomic_load_explicit(&self->cancels, memory_order_seq_cst);
+    /* W4: the count before the flag; acquire: who sees the count sees the flag */
+    self->cancels_seen = atomic_load_explicit(&self->cancels, memory_order_acquire);
     if (AE_UNLIKELY(ae__seam_cancelled(self))) {
         (void)ae__wait_claim(self, sequence_of(word), AE__REASON_CANCEL); /* or it was before */
     }

@@ -17,10 +17,10 @@
  *     neither waiter nor object after ae__ready: their memory may be gone.
  * W4  A cancel sets the node's flag, then raises the actor's count of cancels, then tries to
  *     claim. A sleeper reads the count, then the flag, and after it became PARKED the count again
- *     (which is in the type-stable actor: the node may be gone by then). All of these but the
- *     flag are sequentially consistent, and raising and parking are read-modify-writes: either
- *     the cancel finds the wait, or the sleeper finds the flag or a raised count and claims for
- * it. */
+ *     (which is in the type-stable actor: the node may be gone by then). Raising and parking are
+ *     read-modify-writes, and they, the canceller's first look and the sleeper's last one are
+ *     sequentially consistent: either the cancel finds the wait, or the sleeper finds the flag or
+ *     a raised count and claims for it. */
 #ifndef AE_SCHED_WAIT_H
 #define AE_SCHED_WAIT_H
 

@@ -127,7 +127,7 @@ void ae__worker_main(void *arg)
     struct ae__worker *w = arg;
 
     ae__worker_enter(w);
-    while (atomic_load_explicit(&w->rt->stopping, memory_order_acquire) < 2) {
+    while (atomic_load_explicit(&w->rt->stopping, memory_order_relaxed) < 2) {
         ae__worker_step(w);
     }
     ae__worker_leave(w);

@@ -10,6 +10,7 @@
 #define WEAK __attribute__((weak))
 
 struct ae__thread env_threads[ACTORS];
+static int saved[ACTORS]; /* as a task's registers: written as it goes to sleep, read to wake it */
 
 /* All model threads are one OS thread, so what arch/thread.h reads changes with each switch. */
 static void on_switch(int thread)
@@ -38,7 +39,7 @@ void env_cancel(int thread)
     struct ae__wakes wakes;
 
     ae__wakes_init(&wakes);
-    atomic_fetch_or_explicit(&actor->node->cancelled, AE__CANCELLED, memory_order_seq_cst);
+    atomic_fetch_or_explicit(&actor->node->cancelled, AE__CANCELLED, memory_order_release);
     ae__wait_cancel(actor, &wakes);
     if (wakes.head) ae__ready_all(&wakes);
 }
@@ -55,7 +56,7 @@ WEAK struct ae__actor *ae__actor_self(void)
 
 WEAK bool ae__seam_cancelled(const struct ae__actor *self)
 {
-    return atomic_load_explicit(&self->node->cancelled, memory_order_seq_cst) & AE__CANCELLED;
+    return atomic_load_explicit(&self->node->cancelled, memory_order_acquire) & AE__CANCELLED;
 }
 
 static bool has_token(void *arg)
@@ -67,6 +68,7 @@ WEAK void ae__seam_park(struct ae__actor *self)
 {
     struct ae__thread *thread = ae__thread_of(self);
 
+    saved[thread - env_threads] = 1;
     if (!ae__wait_commit(self)) return;
     while (atomic_exchange_explicit(&thread->token, 0, memory_order_acquire) == 0) {
         model_block(has_token, thread, "park");
@@ -87,6 +89,7 @@ WEAK void ae__ready(struct ae__actor *actor)
         env_ready_task(ae__task_of(actor));
         return;
     }
+    model_assert(saved[thread - env_threads]); /* plain */
     /* W2: once. A second one could only be seen as a token that is there already. */
     model_assert(atomic_exchange_explicit(&thread->token, 1, memory_order_acq_rel) == 0);
 }

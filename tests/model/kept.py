@@ -10,8 +10,6 @@ LOAD_BUFFERING = ('a thief reads slots, then releases head; the owner acquires h
 KEPT = [
     ('src/sched/runq.c', 'uint64_t head = atomic_load_explicit(&q->head, memory_order_acquire);',
      'acquire', 'relaxed', 'in push: ' + LOAD_BUFFERING),
-    ('src/sched/runq.c', 'memory_order_release, memory_order_relaxed));', 'release', 'relaxed',
-     'in finish_steal: ' + LOAD_BUFFERING),
     ('src/sched/runq.c', 'uint64_t own = atomic_load_explicit(&into->head, memory_order_acquire);',
      'acquire', 'relaxed', 'in steal: ' + LOAD_BUFFERING),
     ('src/sched/idle.c', 'uint32_t state = atomic_load_explicit(&idle->state, '

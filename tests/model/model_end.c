@@ -243,9 +243,14 @@ const char *ae__wait_name(unsigned kind)
 
 /* ---- set-up ---- */
 
+static struct ae__thread *records[ACTORS]; /* what each model thread is at the moment */
+static int last_thread;
+
 static void be(int thread)
 {
-    ae__thread_set(thread == WORKER_THREAD ? &worker.thread : &env_threads[thread]);
+    records[last_thread] = ae__thread_get();
+    last_thread = thread;
+    ae__thread_set(records[thread]);
 }
 
 static void reset_worker(void)
@@ -271,7 +276,7 @@ static void reset_worker(void)
     worker_list[0] = &worker;
 }
 
-static void reset(void)
+static void reset_runtime(void)
 {
     env_reset();
     memset(&rt, 0, sizeof rt);
@@ -303,8 +308,23 @@ static void reset(void)
     model_name(&worker.park, "park");
     model_name(&driver.latch, "latch");
     model_name(&worker_ended, "worker_ended");
+    for (int i = 0; i < ACTORS; i++)
+        records[i] = &env_threads[i];
+    last_thread = 0;
+    ae__thread_set(records[0]);
     model_on_switch(be);
+}
+
+static void start_worker(void)
+{
+    records[WORKER_THREAD] = &worker.thread;
     model_thread(worker_thread, &worker);
+}
+
+static void reset(void)
+{
+    reset_runtime();
+    start_worker();
 }
 
 static bool has_started(void *arg)
@@ -399,6 +419,17 @@ static void outside_setup(void)
 
 MODEL(end_wake, "a thread in the middle of the last wake is waited for", outside_setup, check, 2, 0)
 
+static void pinned_setup(void)
+{
+    reset();
+    defer();
+    deferred->actor.pins = 1;
+    model_thread(destroyer, &started);
+    model_thread(outside_waker, NULL);
+}
+
+MODEL(end_wake_pinned, "the same, if the last task is a pinned one", pinned_setup, check, 2, 0)
+
 /* ---- a thread runs a function while the end begins ---- */
 
 static int say_started(void *arg)
@@ -427,6 +458,30 @@ static void block_check(void)
 }
 
 MODEL(end_block_on, "who called in gets its result before the end", block_setup, block_check, 2, 0)
+
+/* ---- no thread of its own: two call in, one of them drives ---- */
+
+static void caller(void *arg)
+{
+    results[(intptr_t)arg] = ae_block_on(&rt, count_run, arg);
+}
+
+static void callers_setup(void)
+{
+    reset_runtime();
+    rt.config.flavor = AE_CURRENT_THREAD;
+    model_thread(caller, (void *)0);
+    model_thread(caller, (void *)1);
+}
+
+static void callers_check(void)
+{
+    check();
+    model_assert(results[1] == 0 && runs[1] == 1);
+    model_assert(rt.callers == 0 && !rt.driven && !rt.drive_queue.head);
+}
+
+MODEL(end_two_callers, "who drives runs the other's call, too", callers_setup, callers_check, 2, 0)
 
 /* ---- nothing to do: the worker parks as it is told to end ---- */
 

@@ -243,6 +243,90 @@ static void chain_setup(void)
 
 MODEL(thieves_only, "two thieves, a full ring, no owner", chain_setup, check, 6, 2)
 
+/* What a thief put into its own ring is stolen from it (R3). */
+static void steal_on(void *arg)
+{
+    uint32_t taken = 0;
+    struct ae__task *task = ae__runq_steal(&rings[1], &rings[2], &taken);
+
+    (void)arg;
+    if (task) run(task);
+}
+
+static void steal_and_keep(void *arg)
+{
+    uint32_t taken = 0;
+    struct ae__task *task = ae__runq_steal(&rings[0], &rings[1], &taken);
+
+    (void)arg;
+    if (task) run(task);
+}
+
+static void steal_on_setup(void)
+{
+    reset();
+    model_thread(push_three, NULL);
+    model_thread(steal_and_keep, NULL);
+    model_thread(steal_on, NULL);
+}
+
+MODEL(steal_stolen, "a thief is stolen from", steal_on_setup, check, 4, 2)
+
+/* Nothing was there before: who comes after a thief must see no tail from before that one's. */
+static void thieves_fresh_setup(void)
+{
+    reset();
+    model_thread(push_three, NULL);
+    model_thread(steal, (void *)1);
+    model_thread(steal, (void *)2);
+}
+
+MODEL(thieves_fresh, "two thieves come as the ring is filled", thieves_fresh_setup, check, 3, 1)
+
+/* A push that is announced against one that goes to sleep (R5): not both miss the other. */
+static _Atomic(int) sleeping;
+static int saw_sleeper, saw_nothing;
+
+static void push_and_look(void *arg)
+{
+    push_some(1, true);
+    saw_sleeper = atomic_load(&sleeping);
+    if (!saw_sleeper && !arg) {
+        pop_all(0);
+        push_some(1, true);
+        saw_sleeper = atomic_load(&sleeping);
+    }
+}
+
+static void sleep_and_look(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&sleeping, 1);
+    saw_nothing = ae__runq_is_empty(&rings[0]);
+}
+
+static void announce_setup(void)
+{
+    reset();
+    atomic_init(&sleeping, 0);
+    saw_sleeper = saw_nothing = 0;
+    model_name(&sleeping, "sleeping");
+    model_thread(push_and_look, NULL);
+    model_thread(sleep_and_look, NULL);
+    model_thread(steal, (void *)1);
+}
+
+static void announce_check(void)
+{
+    bool left = atomic_load(&rings[0].tail) != (uint32_t)atomic_load(&rings[0].head);
+
+    model_assert(saw_sleeper || !saw_nothing || !left);
+    check();
+}
+
+MODEL(announce_sleep, "a push is not missed by who goes to sleep", announce_setup, announce_check,
+      5, 2)
+
 /* ---- the shared queue ---- */
 
 static void inject_two(void *arg)

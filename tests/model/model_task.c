@@ -449,6 +449,68 @@ static void tell_setup(void)
 MODEL(cancel_tells, "who sees a cancel sees what was written before it", tell_setup, all_free, 9,
       3)
 
+/* Outside of a scope that was cancelled as well, -ECANCELED tells of the outer cancel alone. */
+static ae_scope inner;
+
+static void end_inside(void *arg)
+{
+    (void)arg;
+    ae_scope_begin(&frame);
+    model_publish(0);
+    atomic_store_explicit(&spawned, 1, memory_order_relaxed);
+    ae_scope_begin(&inner);
+    ae_scope_cancel(&inner, -EPIPE);
+    int rc = ae_scope_end(&inner, -ECANCELED);
+    model_assert(rc == -ECANCELED || rc == -EPIPE);
+    if (rc == -ECANCELED) model_assert(told == 7); /* plain */
+    model_block(has_cancelled, NULL, "the canceller");
+    model_assert(ae_scope_end(&frame, -ECANCELED) == -EPIPE);
+}
+
+static void outer_setup(void)
+{
+    reset();
+    told = 0;
+    memset(&inner, 0, sizeof inner);
+    model_name(&told, "told");
+    model_name(&inner, "inner scope");
+    model_thread(end_inside, NULL);
+    model_thread(tell_and_cancel, NULL);
+}
+
+MODEL(outer_cancel, "an inner scope ends as the outer one is cancelled", outer_setup, all_free, 5,
+      2)
+
+/* ---- who waited for its children sees what they wrote ---- */
+
+static void wait_for_words(void *arg)
+{
+    (void)arg;
+    open_and_spawn(1, true);
+    model_assert(ae_scope_wait(&frame) == 0);
+    model_assert(told == 7); /* plain */
+    close_scope();
+}
+
+static void tell_and_finish(void *arg)
+{
+    await_spawn();
+    told = 7;
+    finisher(arg);
+}
+
+static void words_setup(void)
+{
+    reset();
+    told = 0;
+    model_name(&told, "told");
+    model_thread(wait_for_words, NULL);
+    model_thread(tell_and_finish, (void *)0);
+}
+
+MODEL(scope_wait_tells, "who waited in a scope sees what its children wrote", words_setup, all_free,
+      5, 2)
+
 /* ---- a deferred start: the cancel of its scope must not be lost (W4) ---- */
 
 static void deferrer(void *arg)

@@ -206,6 +206,36 @@ static void timed_check(void)
 
 MODEL(thread_timer, "its own timer against a wake and a cancel", timed_setup, timed_check, 3, 2)
 
+/* Who is cancelled in its sleep, or just before, sees what the canceller wrote. */
+static void sleep_until_cancelled(void *arg)
+{
+    sleep_in_queue(false);
+    (void)arg;
+    model_assert(reason == AE__REASON_CANCEL && total == 7); /* plain */
+}
+
+static void tell_and_cancel(void *arg)
+{
+    (void)arg;
+    total = 7;
+    env_cancel(1);
+}
+
+static void cancel_setup(void)
+{
+    reset();
+    model_thread(sleep_until_cancelled, NULL);
+    model_thread(tell_and_cancel, NULL);
+}
+
+static void cancel_check(void)
+{
+    model_assert(!queue.head);
+}
+
+MODEL(thread_cancel, "a cancelled sleeper sees what the canceller wrote", cancel_setup,
+      cancel_check, 6, 3)
+
 /* ---- the lock ---- */
 
 static void locker(void *arg)

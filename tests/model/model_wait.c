@@ -202,6 +202,58 @@ static void sequence_check(void)
 
 MODEL(late_claim, "a late claim of an earlier wait loses", sequence_setup, sequence_check, 4, 1)
 
+/* Nothing but the claim orders what the waker wrote; as for an operation's result. */
+static void sleep_for_item(void *arg)
+{
+    struct ae__actor *self = ae__actor_self();
+
+    (void)arg;
+    uint32_t sequence = ae__wait_begin(self, false, AE__WAIT_EVENT, NULL);
+    atomic_store_explicit(&timed_sequence, sequence, memory_order_release);
+    reason = ae__wait_park(self);
+    model_assert(item == 7);
+}
+
+static bool first_began(void *arg)
+{
+    (void)arg;
+    return atomic_load_explicit(&timed_sequence, memory_order_relaxed) == 1;
+}
+
+static void item_waker(void *arg)
+{
+    struct ae__wakes wakes;
+
+    (void)arg;
+    model_block(first_began, NULL, "the wait");
+    uint32_t sequence = atomic_fetch_add_explicit(&timed_sequence, 0, memory_order_acquire);
+    item = 7;
+    ae__wakes_init(&wakes);
+    won[BY_WAKE] += ae__wait_wake(&env_threads[1].actor, sequence, AE__REASON_DONE, &wakes);
+    if (wakes.head) ae__ready_all(&wakes);
+}
+
+static void item_canceller(void *arg)
+{
+    (void)arg;
+    env_cancel(1);
+}
+
+static void item_setup(void)
+{
+    reset();
+    model_thread(sleep_for_item, NULL);
+    model_thread(item_waker, NULL);
+    model_thread(item_canceller, NULL); /* of no effect: it only makes words move */
+}
+
+static void item_check(void)
+{
+    model_assert(reason == AE__REASON_DONE && won[BY_WAKE] == 1);
+}
+
+MODEL(wake_tells, "who is woken sees what the waker wrote", item_setup, item_check, 5, 2)
+
 /* Two waiters, one permit: a cancelled head passes it on (Q2). */
 static void second_sleeper(void *arg)
 {

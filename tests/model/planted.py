@@ -40,6 +40,17 @@ bug('runq/overflow_steal', 'an overflow that a thief has outrun goes on', 'sched
 bug('runq/overflow_fresh', 'the head moves on without release', 'sched/runq.c',
     'if (!atomic_compare_exchange_strong_explicit(&q->head, &head, next, memory_order_release,',
     'if (!atomic_compare_exchange_strong_explicit(&q->head, &head, next, memory_order_relaxed,')
+bug('runq/steal_stolen', 'what a thief keeps is published without release', 'sched/runq.c',
+    'atomic_store_explicit(&into->tail, tail + count - 1, memory_order_release); /* R3 */',
+    'atomic_store_explicit(&into->tail, tail + count - 1, memory_order_relaxed);')
+bug('runq/thieves_fresh', 'a thief gives the slots back without release', 'sched/runq.c',
+    'memory_order_release, memory_order_relaxed));\n}\n\nstruct ae__task *ae__runq_steal',
+    'memory_order_relaxed, memory_order_relaxed));\n}\n\nstruct ae__task *ae__runq_steal',
+    like='crossbeam MsQueue, RUSTSEC-2022-0029: an order too weak')
+bug('runq/announce_sleep', 'who goes to sleep reads an old tail', 'sched/runq.c',
+    'atomic_load_explicit(&q->tail, memory_order_seq_cst); /* R5 */',
+    'atomic_load_explicit(&q->tail, memory_order_acquire);',
+    like='Tokio #1788: a load weaker than sequentially consistent')
 bug('runq/inject_push_pop', 'the tail of an emptied queue dangles', 'sched/inject.c',
     'if (!q->head) q->tail = &q->head;', '')
 bug('runq/inject_two_takers', 'who comes second takes from an empty queue', 'sched/inject.c',
@@ -102,9 +113,15 @@ bug('wait/pass_on', 'a claim that was lost counts as given', 'sched/waitq.c',
     'case AE__CLAIM_LOST:\n        break;', 'case AE__CLAIM_LOST:\n        return true;')
 bug('wait/wake_cancel_time', 'a claim by store: two win', 'sched/wait.c',
     'if (atomic_compare_exchange_weak_explicit(&actor->wait, &word, claimed(word, reason),\n'
-    '                                                  memory_order_seq_cst,'
-    ' memory_order_seq_cst)) {',
+    '                                                  memory_order_acq_rel,'
+    ' memory_order_relaxed)) {',
     'atomic_store(&actor->wait, claimed(word, reason)); {')
+bug('wait/wake_tells', 'who is woken does not see what the waker wrote', 'sched/wait.c',
+    'memory_order_acq_rel, memory_order_relaxed)) {',
+    'memory_order_acquire, memory_order_relaxed)) {')
+bug('wait/wake_cancel', 'a waker does not see what was saved for the sleep', 'sched/wait.c',
+    'memory_order_acq_rel, memory_order_relaxed)) {',
+    'memory_order_release, memory_order_relaxed)) {')
 bug('wait/pass_on', 'a waiter leaves from the middle of a queue and takes its tail along',
     'sched/waitq.c', 'waiter->next->prev = waiter->prev;', '')
 
@@ -207,6 +224,9 @@ bug('thread/thread_park', 'a wake-up for no reason is taken for a token', 'sched
 bug('thread/thread_timer', 'a timer of one\'s own fires, and stays in the list', 'sched/thread.c',
     '*timer->link = timer->next;\n        if (timer->next) timer->next->link = timer->link;\n'
     '        timer->link = NULL;\n        timer->fire', 'timer->fire')
+bug('thread/thread_cancel', 'a sleeper reads the flag of a cancel without acquire',
+    'sched/thread.c', '(&self->node->cancelled, memory_order_acquire)',
+    '(&self->node->cancelled, memory_order_relaxed)')
 bug('thread/lock_spin', 'who saw the lock free believes it has it', 'task/lock.c',
     'if (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) == 0) return;', 'return;')
 bug('slab/slab_shared', 'two get the same fresh block', 'task/slab.c',
@@ -242,6 +262,12 @@ bug('task/cancel_id', 'a task whose id is known changes its generation without t
     'if (AE_UNLIKELY(named)) ae__lock_release(&task->node.lock);', '')
 bug('task/scope_cancel', 'the cause of a cancel is lost', 'sched/cancel.c',
     'scope->cause = cause;', '(void)scope;')
+bug('task/outer_cancel', 'the end of a scope reads the outer cancel without acquire',
+    'sched/scope.c', '(&scope->node.parent->cancelled, memory_order_acquire)',
+    '(&scope->node.parent->cancelled, memory_order_relaxed)')
+bug('task/scope_wait_tells', 'who waits in a scope does not see what its children wrote',
+    'sched/scope.c', 'uint8_t life = atomic_load_explicit(&task->life, memory_order_acquire);',
+    'uint8_t life = atomic_load_explicit(&task->life, memory_order_relaxed);')
 bug('task/defer_cancel', 'a deferred start that was cancelled never starts', 'sched/spawn.c',
     'if (!ae__wait_commit(actor)) ae__ready(actor);', '(void)ae__wait_commit(actor);')
 
@@ -287,6 +313,12 @@ bug('end/end_spawn', 'the root does not count what is spawned into it', 'sched/s
 bug('end/end_wake', 'the end does not wait for threads in the middle of a wake',
     'sched/shutdown.c', 'while (atomic_load_explicit(&rt->outside, memory_order_acquire) > 0) {',
     'while (0) {', like='commonware #3287: a shutdown abandons what is under way')
+bug('end/end_wake_pinned', 'a wake of a pinned task ends without release', 'sched/ready.c',
+    'atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_release);\n}\n\n/* True if it is',
+    'atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_relaxed);\n}\n\n/* True if it is')
+bug('end/end_two_callers', 'a caller does not see what its call returned', 'sched/runtime.c',
+    'atomic_store_explicit(&call->done, true, memory_order_release);',
+    'atomic_store_explicit(&call->done, true, memory_order_relaxed);')
 bug('end/end_block_on', 'a scope in the root is not waited for', 'sched/scope.c',
     'rt->root.live++;', '(void)rt;')
 bug('end/end_idle', 'the workers are told to end without a wake', 'sched/shutdown.c',
