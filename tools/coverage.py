@@ -128,6 +128,8 @@ def main():
     low = [kind for kind, floor in FLOORS.items() if total.percent(kind) < floor]
     for kind in low:
         print(f'{kind} coverage is below {FLOORS[kind]} %')
+    figures = {kind: total.percent(kind) for kind in FLOORS}
+    pathlib.Path(args.build, 'figures.json').write_text(json.dumps(figures), encoding='utf-8')
     print(f'note: coverage: {total.percent("line"):.1f} % of lines,'
           f' {total.percent("branch"):.1f} % of branches')
     print(f'{len(FLOORS) - len(low)} passed, {len(low)} failed')

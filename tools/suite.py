@@ -22,6 +22,13 @@ import tempfile
 import time
 
 COUNTS = re.compile(r'^(\d+) passed, (\d+) failed$', re.M)
+# What programs print of their work, for the figures of tools/reliability.py.
+FIGURES = {
+    'faults': re.compile(r'^note: (\d+) faults injected', re.M),
+    'inputs': re.compile(r'^(?:note: (\d+) inputs made|stat::number_of_executed_units: (\d+))',
+                         re.M),
+    'executions': re.compile(r' threads +([\d,]+) executions ', re.M),
+}
 RUNNING = set()
 OUTPUT_LINES_MAX = 150
 
@@ -89,6 +96,24 @@ def report(label, result, verbose):
             failures.write('\n')
 
 
+def keep(label, result):
+    """A line in the file that AE_TEST_RESULTS names."""
+    test, seconds, passed, failed, output = result
+    path = os.environ.get('AE_TEST_RESULTS')
+    if not path:
+        return
+    row = {'label': label, 'name': test['name'],
+           'suites': [s.split(':')[-1] for s in test['suite']],
+           'seconds': round(seconds, 2), 'parallel': test['is_parallel'], 'passed': passed,
+           'failed': failed}
+    for name, pattern in FIGURES.items():
+        found = [n for m in pattern.finditer(output) for n in m.groups() if n]
+        if found:
+            row[name] = sum(int(n.replace(',', '')) for n in found)
+    with open(path, 'a', encoding='utf-8') as f:
+        f.write(json.dumps(row) + '\n')
+
+
 def end_children(signum, _frame):
     for pid in list(RUNNING):
         try:
@@ -123,10 +148,12 @@ def main():
         results = (f.result() for f in concurrent.futures.as_completed(pending))
         for result in results:
             report(args.label, result, args.verbose)
+            keep(args.label, result)
             passed, failed = passed + result[2], failed + result[3]
     for test in alone:
         result = run(test, args.timeout_scale, wrapper)
         report(args.label, result, args.verbose)
+        keep(args.label, result)
         passed, failed = passed + result[2], failed + result[3]
     print(f'{passed} passed, {failed} failed')
     return 1 if failed else 0
