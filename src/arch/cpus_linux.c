@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "arch/os.h"
+#include "base/compiler.h"
 
 #define PATH_BYTES 1024
 
@@ -121,6 +122,8 @@ unsigned ae__os_cpus(void)
 {
     cpu_set_t set;
     unsigned count = 1;
+
+    if (AE_UNLIKELY(ae__os_simulated)) return ae__os_simulated->cpus();
     unsigned quota = ae__os_cpu_quota("");
 
     if (sched_getaffinity(0, sizeof set, &set) == 0) {

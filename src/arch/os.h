@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The second seam (the first is the driver table): what the core asks of the operating system
- * beneath it. One implementation per system: os_linux.c. */
+ * beneath it. One implementation per system: os_linux.c. A simulation plays the parts that differ
+ * from run to run: time, chance, threads, signals. */
 #ifndef AE_ARCH_OS_H
 #define AE_ARCH_OS_H
 
@@ -55,6 +56,23 @@ void ae__os_faults_take(bool (*on_fault)(uintptr_t address, uintptr_t sp));
 void *ae__os_fault_stack_set(void);
 void ae__os_fault_stack_drop(void *stack); /* by the thread that set it; accepts NULL */
 void ae__os_write_error(const char *text, size_t length); /* stderr; signal-safe */
+
+/* What a simulation answers in the system's place: see the functions above, which ask it if there
+ * is one. Set and taken back while the process has one thread. */
+struct ae__os_simulated {
+    int64_t (*now)(void);
+    uint64_t (*random)(void);
+    unsigned (*cpus)(void);
+    int (*thread_start)(ae__os_thread *out, const char *name, void (*fn)(void *), void *arg);
+    void (*thread_join)(ae__os_thread thread);
+    void (*thread_detach)(ae__os_thread thread);
+    void (*thread_yield)(void);
+    void (*futex_wait)(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns);
+    void (*futex_wake)(_Atomic(uint32_t) *word, int count);
+    bool (*signals_take)(void (*on_signal)(void *context), void *context);
+    void (*signals_restore)(void);
+};
+extern const struct ae__os_simulated *ae__os_simulated; /* NULL: the system itself */
 
 static inline void ae__cpu_relax(void)
 {

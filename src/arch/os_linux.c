@@ -25,10 +25,13 @@
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
 
+const struct ae__os_simulated *ae__os_simulated;
+
 int64_t ae__os_now(void)
 {
     struct timespec ts;
 
+    if (AE_UNLIKELY(ae__os_simulated)) return ae__os_simulated->now();
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
@@ -37,6 +40,7 @@ uint64_t ae__os_random(void)
 {
     uint64_t value;
 
+    if (AE_UNLIKELY(ae__os_simulated)) return ae__os_simulated->random();
     if (getrandom(&value, sizeof value, GRND_NONBLOCK) != (ssize_t)sizeof value) {
         value = (uint64_t)ae__os_now() * UINT64_C(0x9E3779B97F4A7C15);
     }
@@ -87,6 +91,10 @@ int ae__os_thread_start(ae__os_thread *out, const char *name, void (*fn)(void *)
 {
     sigset_t all, old;
     pthread_t handle;
+
+    if (AE_UNLIKELY(ae__os_simulated)) {
+        return ae__os_simulated->thread_start(out, name, fn, arg);
+    }
     struct thread_start *start = thread_must_fail() ? NULL : ae__mem_alloc(sizeof *start);
 
     if (!start) return -11;
@@ -115,6 +123,10 @@ int ae__os_thread_start(ae__os_thread *out, const char *name, void (*fn)(void *)
 
 void ae__os_thread_join(ae__os_thread thread)
 {
+    if (AE_UNLIKELY(ae__os_simulated)) {
+        ae__os_simulated->thread_join(thread);
+        return;
+    }
     int rc = pthread_join((pthread_t)thread.handle, NULL);
 
     AE_ASSERT(rc == 0);
@@ -122,11 +134,19 @@ void ae__os_thread_join(ae__os_thread thread)
 
 void ae__os_thread_detach(ae__os_thread thread)
 {
+    if (AE_UNLIKELY(ae__os_simulated)) {
+        ae__os_simulated->thread_detach(thread);
+        return;
+    }
     pthread_detach((pthread_t)thread.handle);
 }
 
 void ae__os_thread_yield(void)
 {
+    if (AE_UNLIKELY(ae__os_simulated)) {
+        ae__os_simulated->thread_yield();
+        return;
+    }
     sched_yield();
 }
 
@@ -141,6 +161,10 @@ void ae__os_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadl
 {
     struct timespec ts, *limit = NULL;
 
+    if (AE_UNLIKELY(ae__os_simulated)) {
+        ae__os_simulated->futex_wait(word, expected, deadline_ns);
+        return;
+    }
 #if AE_TSAN
     /* TSan holds handlers back until the thread is in a blocking call that it knows, which a bare
      * system call is not: come out now and then, and pass one. */
@@ -164,6 +188,10 @@ void ae__os_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadl
 
 void ae__os_futex_wake(_Atomic(uint32_t) *word, int count)
 {
+    if (AE_UNLIKELY(ae__os_simulated)) {
+        ae__os_simulated->futex_wake(word, count);
+        return;
+    }
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
 }
 

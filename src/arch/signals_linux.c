@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "arch/os.h"
+#include "base/compiler.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -54,6 +55,7 @@ bool ae__os_signals_take(void (*on_signal)(void *context), void *context)
 {
     struct sigaction action = { .sa_handler = on_ending, .sa_flags = SA_RESTART | SA_ONSTACK };
 
+    if (AE_UNLIKELY(ae__os_simulated)) return ae__os_simulated->signals_take(on_signal, context);
     if (atomic_exchange(&ending_taken, 1)) return false;
     ending_call = on_signal;
     ending_context = context;
@@ -70,6 +72,10 @@ bool ae__os_signals_take(void (*on_signal)(void *context), void *context)
 
 void ae__os_signals_restore(void)
 {
+    if (AE_UNLIKELY(ae__os_simulated)) {
+        ae__os_simulated->signals_restore();
+        return;
+    }
     for (int i = 0; i < ENDING; i++) {
         sigaction(ending[i], &old_ending[i], NULL);
     }

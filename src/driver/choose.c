@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One table for both drivers: a runtime has either epolls or rings, for all its workers, and
- * several runtimes of a process may differ.
+/* One table for all drivers: a runtime has either epolls or rings, for all its workers, or neither
+ * in a simulation, and several runtimes of a process may differ.
  *
  * `auto` is epoll: docs/io_uring.md has the figures that would have to change first. What asks for
  * rings and cannot have them gets epoll, and the log says why. */
@@ -10,12 +10,13 @@
 
 #include "aether/log.h"
 #include "base/assert.h"
+#include "driver/sim_start.h"
 #include "driver/uring.h"
 #include "sched/sched.h"
 
 static const struct ae__driver_ops *ops_of(const struct ae__fds *fds)
 {
-    return fds->rings ? &ae__uring_ops : &ae__epoll_ops;
+    return fds->ops;
 }
 
 /* Made for the first slot, then kept. */
@@ -36,12 +37,20 @@ static bool wants_rings(struct ae_runtime *rt)
     return false;
 }
 
+static const struct ae__driver_ops *choose(struct ae_runtime *rt)
+{
+    if (ae__simulated()) return &ae__sim_ops;
+    return wants_rings(rt) ? &ae__uring_ops : &ae__epoll_ops;
+}
+
 static int create(struct ae_runtime *rt, unsigned slot, struct ae__driver **out)
 {
     const struct ae__fds *fds = ae__runtime_io(rt);
-    bool rings = fds ? fds->rings : wants_rings(rt);
+    const struct ae__driver_ops *ops = fds ? fds->ops : choose(rt);
 
-    return (rings ? &ae__uring_ops : &ae__epoll_ops)->create(rt, slot, out);
+    int rc = ops->create(rt, slot, out);
+    if (rc == 0) (*out)->fds->ops = ops;
+    return rc;
 }
 
 static void destroy(struct ae__driver *driver)
@@ -75,6 +84,16 @@ static void poll_either(struct ae__driver *driver, int64_t deadline_ns, struct a
     ops_of(driver->fds)->poll(driver, deadline_ns, wakes);
 }
 
+static void wake(struct ae__driver *driver)
+{
+    ops_of(driver->fds)->wake(driver);
+}
+
+static void stats(const struct ae__driver *driver, struct ae__driver_stats *out)
+{
+    ops_of(driver->fds)->stats(driver, out);
+}
+
 const struct ae__driver_ops ae__chosen_ops = {
     .name = "epoll or uring",
     .create = create,
@@ -86,6 +105,6 @@ const struct ae__driver_ops ae__chosen_ops = {
     .fd_close = ae__fd_close,
     .flush = flush,
     .poll = poll_either,
-    .wake = ae__driver_wake,
-    .stats = ae__driver_stats,
+    .wake = wake,
+    .stats = stats,
 };

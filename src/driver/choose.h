@@ -7,5 +7,6 @@
 
 /* The table of either: each call goes to the driver that the runtime has. */
 extern const struct ae__driver_ops ae__chosen_ops;
+extern const struct ae__driver_ops ae__sim_ops; /* sim_driver.c */
 
 #endif

@@ -18,6 +18,7 @@
 #include "arch/os.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "driver/sim_net.h"
 #include "sched/sched.h"
 
 enum { EVENTS_MAX = 256 };
@@ -104,6 +105,7 @@ static int control(struct ae__driver *driver, int what, struct ae__fd *fd)
 
 int ae__epoll_add(struct ae__driver *driver, struct ae__fd *fd)
 {
+    if (driver->sim) return ae__sim_watch(driver, fd);
     int rc = control(driver, EPOLL_CTL_ADD, fd);
 
     /* a foreign descriptor that was registered, forgotten while it had a duplicate, and is back */
@@ -113,6 +115,7 @@ int ae__epoll_add(struct ae__driver *driver, struct ae__fd *fd)
 /* Also right if the descriptor was closed and opened anew without ae_fd_forget. */
 int ae__epoll_again(struct ae__driver *driver, struct ae__fd *fd)
 {
+    if (driver->sim) return ae__sim_watch(driver, fd);
     int rc = control(driver, EPOLL_CTL_MOD, fd);
 
     return rc == -ENOENT ? control(driver, EPOLL_CTL_ADD, fd) : rc;
@@ -120,6 +123,7 @@ int ae__epoll_again(struct ae__driver *driver, struct ae__fd *fd)
 
 void ae__epoll_remove(struct ae__driver *driver, struct ae__fd *fd)
 {
+    if (driver->sim) return; /* a simulated one that is closed takes itself out */
     (void)control(driver, EPOLL_CTL_DEL, fd); /* it may be closed already: nothing to do then */
 }
 

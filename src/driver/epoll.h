@@ -9,13 +9,15 @@
 extern const struct ae__driver_ops ae__epoll_ops;
 
 struct ae__uring;
+struct ae__sim_port;
 
 struct ae__driver {
     /* set once */
     int epoll; /* -1: it has a ring */
     int event; /* eventfd of wake */
     struct ae__fds *fds;
-    struct ae__uring *uring; /* NULL: it has an epoll */
+    struct ae__uring *uring;   /* NULL: it has an epoll */
+    struct ae__sim_port *sim;  /* not NULL: it has neither, in a simulation */
 
     /* counters: relaxed, each written by one thread at a time (more may lose a count) */
     _Atomic(uint64_t) polls, events, syscalls;

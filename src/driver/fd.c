@@ -26,6 +26,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "driver/epoll.h"
+#include "driver/socket.h"
 #include "driver/uring.h"
 #include "sched/sched.h"
 
@@ -189,7 +190,7 @@ void ae__fd_close_number(struct ae__fd *fd)
 {
     AE_ASSERT(fd->closing && fd->uses == 0);
     if (!(fd->flags & AE__FD_FOREIGN)) {
-        close(fd->number); /* leaves the epoll by itself */
+        ae__socket_close(fd->number); /* leaves the epoll by itself */
     } else if (fd->registered) {
         ae__epoll_remove(fd->home, fd);
     }

@@ -63,6 +63,7 @@ struct ae__fds {
     _Atomic(struct ae__fd *) chunks[AE__FD_CHUNKS];
     struct ae__driver *first_driver; /* of slot 0: for threads that are no workers */
     unsigned drivers;
+    const struct ae__driver_ops *ops; /* set with the first driver, and the same for all */
     bool rings;          /* set once: the drivers have rings, not epolls */
     bool tries;          /* set once: rings get only what a system call could not do */
     _Atomic(uint64_t) other_syscalls; /* made without a driver at hand */

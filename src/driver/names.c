@@ -10,6 +10,8 @@
 
 #include "aether/net.h"
 #include "base/assert.h"
+#include "driver/sim_net.h"
+#include "driver/sim_start.h"
 
 static int error_of(int rc)
 {
@@ -37,6 +39,7 @@ int ae__names_resolve(const char *host, const char *port, struct ae_addr *out, i
     int n = 0;
 
     AE_ASSERT(max > 0);
+    if (ae__simulated()) return ae__sim_resolve(host, port, out);
     int rc = getaddrinfo(host, port, &hints, &list);
     if (rc != 0) return error_of(rc);
     for (const struct addrinfo *i = list; i && n < max; i = i->ai_next) {

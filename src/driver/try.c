@@ -14,6 +14,7 @@
 
 #include "aether/wait.h"
 #include "base/assert.h"
+#include "driver/sim_net.h"
 
 _Static_assert(AE__WOULD_BLOCK == -EAGAIN, "the seam's word for it");
 
@@ -108,6 +109,7 @@ static ssize_t try_sendfile(const struct ae__op *op, int number)
 
 static ssize_t attempt(struct ae__op *op, int number, enum ae__fd_left *left)
 {
+    if (AE_UNLIKELY(ae__sim_owns(number))) return ae__sim_attempt(op, number, left);
     switch (op->code) {
     case AE__OP_READ:
         return try_read(op, number, left);
@@ -153,6 +155,7 @@ int ae__poll_now(int number, unsigned events)
 {
     struct pollfd p = { .fd = number };
 
+    if (AE_UNLIKELY(ae__sim_owns(number))) return ae__sim_poll_now(number, events);
     if (events & AE_READABLE) p.events |= POLLIN | POLLRDHUP;
     if (events & AE_WRITABLE) p.events |= POLLOUT;
     int n;

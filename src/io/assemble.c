@@ -4,10 +4,12 @@
 #include "blocking/pool.h"
 #include "driver/choose.h"
 #include "driver/epoll.h"
+#include "driver/sim_start.h"
 #include "sched/driver.h"
 
 const struct ae__parts ae__parts = {
     .driver = &ae__chosen_ops,
+    .simulate = ae__sim_start,
     .pool_create = ae__pool_create,
     .pool_stop = ae__pool_stop,
     .pool_destroy = ae__pool_destroy,

@@ -140,6 +140,7 @@ struct ae__pool_stats {
 };
 struct ae__parts {
     const struct ae__driver_ops *driver;
+    void (*simulate)(void); /* begin a simulation if one is asked for; before all else */
     int (*pool_create)(struct ae_runtime *rt, struct ae__pool **out);
     void (*pool_stop)(struct ae__pool *pool);    /* no new jobs; running ones are waited for */
     void (*pool_destroy)(struct ae__pool *pool); /* after stop; threads are joined */

@@ -145,13 +145,14 @@ static int make_drivers(struct ae_runtime *rt)
 
 static int start_threads(struct ae_runtime *rt)
 {
+    void (*loop)(void *) = ae__os_simulated ? ae__worker_main_simulated : ae__worker_main;
     char name[32];
     int rc = 0;
 
     if (rt->config.flavor == AE_CURRENT_THREAD) return 0;
     for (uint32_t i = 0; i < rt->workers_count && rc == 0; i++) {
         snprintf(name, sizeof name, "%.10s-%u", rt->config.name, i);
-        rc = ae__os_thread_start(&rt->workers[i]->os, name, ae__worker_main, rt->workers[i]);
+        rc = ae__os_thread_start(&rt->workers[i]->os, name, loop, rt->workers[i]);
         if (rc == 0) rt->workers_started++;
     }
     return rc;
@@ -201,8 +202,8 @@ static int start(struct ae_runtime *rt)
 int ae_runtime_create(const ae_config *config, ae_runtime **out)
 {
     ae_config full;
+    ae__parts.simulate();
     int rc = ae__config_read(config, &full);
-
     if (rc < 0) return rc;
     struct ae_runtime *rt = ae__mem_aligned(_Alignof(struct ae_runtime), sizeof *rt);
     if (!rt) return -ENOMEM;
@@ -417,7 +418,7 @@ int ae_block_on(ae_runtime *rt, ae_fn *fn, void *arg)
 /* ---- ae_run ---- */
 
 /* In a signal handler: tell every worker, one of them will act. */
-static void on_signal(void *context)
+void ae__runtime_signal(void *context)
 {
     struct ae_runtime *rt = context;
 
@@ -445,7 +446,7 @@ int ae_run(const ae_config *config, ae_fn *main, void *arg)
     int rc = ae_runtime_create(config, &rt);
 
     if (rc < 0) return rc;
-    bool signals = ae__os_signals_take(on_signal, rt);
+    bool signals = ae__os_signals_take(ae__runtime_signal, rt);
     rc = ae_block_on(rt, main, arg);
     /* From here on a signal does what it did before: the end has begun anyway. */
     if (signals) ae__os_signals_restore();

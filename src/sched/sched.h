@@ -42,6 +42,14 @@ const ae_config *ae__runtime_config(const struct ae_runtime *rt); /* defaults fi
 void *ae__runtime_io(const struct ae_runtime *rt);     /* the I/O layer's own tables */
 void ae__runtime_set_io(struct ae_runtime *rt, void *io);
 
+/* As if it had got SIGTERM; signal-safe. `rt`: struct ae_runtime *. */
+void ae__runtime_signal(void *rt);
+
+/* shutdown.c */
+
+/* Log who is there and what each waits for. Nothing may change meanwhile. */
+void ae__runtime_name_tasks(struct ae_runtime *rt);
+
 /* spawn.c: control blocks for tasks that are no ordinary ones. */
 
 /* A task without a stack owned by the innermost open scope, not yet runnable (state as given:

@@ -27,7 +27,7 @@ static void name_survivor(struct ae__task *task)
            (void *)(uintptr_t)task->fn, task->spawn_site);
 }
 
-static void name_survivors(struct ae_runtime *rt)
+void ae__runtime_name_tasks(struct ae_runtime *rt)
 {
     uint32_t used = atomic_load_explicit(&rt->slab.used, memory_order_relaxed);
     uint32_t named = 0, more = 0;
@@ -130,7 +130,7 @@ static int end_tasks(struct ae_runtime *rt)
     }
     if (root_live(rt) == 0) return 0;
     ae_log(AE_ERROR, "shutdown: %u tasks have not returned", root_live(rt));
-    name_survivors(rt);
+    ae__runtime_name_tasks(rt);
     return -ETIMEDOUT;
 }
 

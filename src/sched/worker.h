@@ -8,6 +8,8 @@
 
 /* worker.c */
 void ae__worker_main(void *worker);                /* a worker thread, from start to stop */
+/* simulated.c: the same in a simulation */
+void ae__worker_main_simulated(void *worker);
 void ae__worker_enter(struct ae__worker *w);       /* this thread becomes the worker's */
 void ae__worker_leave(struct ae__worker *w);
 /* One turn of the loop: run a task, or look for one, or sleep. */
