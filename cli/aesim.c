@@ -67,13 +67,13 @@ static int64_t virtual_ns;
 
 /* ---- telling ---- */
 
-static void die(const char *what, const char *about)
+__attribute__((noreturn)) static void die(const char *what, const char *about)
 {
     fprintf(stderr, "aesim: %s%s%s\n", what, about ? ": " : "", about ? about : "");
     exit(2);
 }
 
-static void usage(void)
+__attribute__((noreturn)) static void usage(void)
 {
     fputs("usage: aesim [--seeds A..B | --replay SEED] [options] PROGRAM [ARGUMENT...]\n"
           "  --seeds A..B          from A to B (1..100)\n"
@@ -335,8 +335,9 @@ static uint64_t number(const char *text, const char **end)
 {
     char *stop;
 
-    uint64_t value = text ? strtoull(text, &stop, 10) : 0;
-    if (!text || stop == text) usage();
+    if (!text) usage();
+    uint64_t value = strtoull(text, &stop, 10);
+    if (stop == text) usage();
     *end = stop;
     return value;
 }

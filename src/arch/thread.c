@@ -37,11 +37,6 @@ void ae__thread_swap(struct ae__thread *thread)
     ae__tls_thread = thread;
 }
 
-void ae__thread_end(void)
-{
-    if (ae__tls_thread) on_exit_of_thread(ae__tls_thread);
-}
-
 void ae__thread_at_exit(void (*destroy)(struct ae__thread *))
 {
     exit_destroy = destroy;

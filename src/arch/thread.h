@@ -15,8 +15,6 @@ void ae__thread_set(struct ae__thread *thread);
 /* The same for a simulation, which changes threads often: what happens at the end of the real
  * thread stays as it was. */
 void ae__thread_swap(struct ae__thread *thread);
-/* What would happen to the record that is set if this thread ended now; none is set afterwards. */
-void ae__thread_end(void);
 /* Run destroy(record) when a thread ends whose record is set then. */
 void ae__thread_at_exit(void (*destroy)(struct ae__thread *));
 /* Where this thread's errno is: fixed for its life, so it may be kept in its record. */

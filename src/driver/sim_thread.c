@@ -3,7 +3,8 @@
  * sleep, and nowhere else. See sim.h for the invariants cited here.
  *
  * The thread-local record is changed with the context. While it is being changed the thread has its
- * carrier as record, so that the switch itself (task/switch.h) needs to know nothing of this. */
+ * carrier as record, so that the switch itself (task/switch.h) needs to know nothing of this; a
+ * thread that brings no record of its own keeps it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -203,7 +204,6 @@ static void end_current(void)
 {
     struct ae__sim_thread *self = ae__sim->current;
 
-    ae__thread_end(); /* a record that it has made for itself */
     drop_ready(self);
     self->state = AE__SIM_ENDED;
     if (self->joiner) make_ready(self->joiner);
@@ -222,7 +222,6 @@ AE_NORETURN static void thread_main(void)
     ae__context_arrived();
     struct ae__sim_thread *self = ae__sim->current;
 
-    ae__thread_swap(NULL);
     bury();
     self->fn(self->arg);
     end_current();
