@@ -20,6 +20,14 @@ enum ae_driver {
     AE_DRIVER_URING, /* io_uring, from Linux 6.1 on; elsewhere epoll, and the log says why */
 };
 
+/* A task that holds its worker: see ae_config.stall_log_ns. */
+enum ae_stall {
+    AE_STALL_AUTO,  /* AE_STALL=off|warn|abort, else: count, and log from 10 ms on */
+    AE_STALL_OFF,   /* neither count nor log */
+    AE_STALL_WARN,  /* log from 100 us on */
+    AE_STALL_ABORT, /* log from 10 ms on, and end the process */
+};
+
 /* Everything 0 is a good default. Start with AE_CONFIG, so that the library knows which version
  * of this struct you were built with: `ae_config c = { AE_CONFIG, .workers = 4 };` */
 typedef struct ae_config {
@@ -46,6 +54,14 @@ typedef struct ae_config {
     void (*on_resume)(void *context, uint64_t task_id);
     void *context; /* handed to the four above */
     enum ae_driver driver; /* how the workers wait for I/O */
+
+    /* One slice of a task (from when it gets a worker until it waits, yields or returns) that runs,
+     * or sleeps in the kernel, for long. Time in which it waits for a CPU does not count. 0 = the
+     * environment's (in us), else the default, ten times as long with a sanitizer; -1 = never. */
+    enum ae_stall stall;
+    int64_t stall_count_ns; /* counted by spawn site (sampled); AE_STALL_COUNT_US, 100 us */
+    int64_t rescue_ns;      /* others do what waits there; AE_RESCUE=off, AE_RESCUE_US, 1 ms */
+    int64_t stall_log_ns;   /* logged, once a spawn site; AE_STALL_LOG_US, 10 ms; debug: 100 us */
 } ae_config;
 
 #define AE_CONFIG .size = sizeof(ae_config)

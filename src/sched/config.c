@@ -9,6 +9,7 @@
 #include "aether/log.h"
 #include "aether/time.h"
 #include "arch/os.h"
+#include "arch/watch.h"
 #include "base/assert.h"
 
 #define TASKS_MAX_DEFAULT (UINT32_C(1) << 22)
@@ -63,10 +64,62 @@ static void fill_driver(ae_config *config)
     config->driver = AE_DRIVER_EPOLL;
 }
 
+/* ---- the monitor's thresholds ---- */
+
+#if AE_ASAN || AE_TSAN
+#define SLOWDOWN 10
+#else
+#define SLOWDOWN 1
+#endif
+#define US_MAX 3600000000u /* an hour */
+
+static enum ae_stall stall_from_env(void)
+{
+    static const char *const names[] = { "auto", "off", "warn", "abort" };
+    const char *text = ae__os_env("AE_STALL");
+
+    if (!text || !*text) return AE_STALL_AUTO;
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) == 0) return (enum ae_stall)i;
+    }
+    ae_log(AE_WARN, "AE_STALL=%s is ignored: want off, warn or abort", text);
+    return AE_STALL_AUTO;
+}
+
+static int64_t log_from_ns(enum ae_stall stall)
+{
+    if (stall == AE_STALL_WARN) return AE_MS / 10;
+#if defined(AE_DEBUG) && AE_DEBUG
+    if (stall == AE_STALL_AUTO && SLOWDOWN == 1) return AE_MS / 10;
+#endif
+    return 10 * AE_MS;
+}
+
+/* 0: as the variable says, else the default. < 0: never. */
+static void fill_threshold(int64_t *ns, const char *variable, int64_t default_ns)
+{
+    if (*ns == 0) *ns = (int64_t)number_from_env(variable, US_MAX) * 1000;
+    if (*ns == 0) *ns = default_ns > 0 ? default_ns * SLOWDOWN : -1;
+}
+
+static void fill_stall(ae_config *config)
+{
+    /* Under Valgrind all threads but one wait in the kernel at any time. */
+    int64_t fits = ae__os_times_are_odd() ? -1 : 1;
+
+    if (config->stall == AE_STALL_AUTO) config->stall = stall_from_env();
+    if (config->stall == AE_STALL_OFF) config->stall_count_ns = config->stall_log_ns = -1;
+    if (config->rescue_ns == 0 && ae__env_is("AE_RESCUE", "off")) config->rescue_ns = -1;
+    fill_threshold(&config->stall_count_ns, "AE_STALL_COUNT_US", fits * AE_MS / 10);
+    fill_threshold(&config->rescue_ns, "AE_RESCUE_US", fits * AE_MS);
+    fill_threshold(&config->stall_log_ns, "AE_STALL_LOG_US", fits * log_from_ns(config->stall));
+}
+
 static void fill_defaults(ae_config *config)
 {
     fill_workers(config);
     fill_driver(config);
+    fill_stall(config);
     if (config->tasks_max == 0) config->tasks_max = TASKS_MAX_DEFAULT;
     if (config->stack_bytes == 0) config->stack_bytes = STACK_DEFAULT;
     if (config->blocking_threads_max == 0) config->blocking_threads_max = POOL_DEFAULT;
@@ -92,6 +145,7 @@ int ae__config_read(const ae_config *in, ae_config *out)
     if (out->stack_bytes > STACK_MAX) return -EINVAL;
     if (out->blocking_keep_alive_ns < 0) return -EINVAL;
     if (out->driver > AE_DRIVER_URING) return -EINVAL;
+    if (out->stall > AE_STALL_ABORT) return -EINVAL;
     fill_defaults(out);
     return 0;
 }

@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 
-#define UNPARKED_ONE (1u << 16)
+#define PARKED_ONE (1u << 16)
 #define SEARCHING_ONE 1u
 
 static uint32_t searching(uint32_t state)
@@ -12,7 +12,7 @@ static uint32_t searching(uint32_t state)
     return state & 0xffff;
 }
 
-static uint32_t unparked(uint32_t state)
+static uint32_t parked(uint32_t state)
 {
     return state >> 16;
 }
@@ -23,12 +23,12 @@ void ae__idle_init(struct ae__idle *idle, uint32_t workers, uint16_t *sleepers)
     idle->workers = workers;
     idle->sleeping = 0;
     idle->sleepers = sleepers;
-    atomic_init(&idle->state, workers * UNPARKED_ONE);
+    atomic_init(&idle->state, 0);
 }
 
-static bool should_wake(const struct ae__idle *idle, uint32_t state)
+static bool should_wake(uint32_t state)
 {
-    return searching(state) == 0 && unparked(state) < idle->workers;
+    return searching(state) == 0 && parked(state) > 0;
 }
 
 int ae__idle_notify(struct ae__idle *idle)
@@ -36,13 +36,13 @@ int ae__idle_notify(struct ae__idle *idle)
     int chosen = -1;
 
     /* I2: the caller's RMW on the queue orders this load after its publication */
-    if (!should_wake(idle, atomic_load_explicit(&idle->state, memory_order_seq_cst))) return -1;
+    if (!should_wake(atomic_load_explicit(&idle->state, memory_order_seq_cst))) return -1;
     ae__lock_acquire(&idle->lock);
     /* relaxed: not older than what was read above */
     uint32_t state = atomic_load_explicit(&idle->state, memory_order_relaxed);
-    if (should_wake(idle, state) && idle->sleeping > 0) {
+    if (should_wake(state) && idle->sleeping > 0) {
         /* relaxed, as all that begins or ends a search: see I1 */
-        atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE + SEARCHING_ONE,
+        atomic_fetch_sub_explicit(&idle->state, PARKED_ONE - SEARCHING_ONE,
                                   memory_order_relaxed);
         chosen = idle->sleepers[--idle->sleeping];
     }
@@ -70,12 +70,11 @@ bool ae__idle_end_search(struct ae__idle *idle)
 
 bool ae__idle_park(struct ae__idle *idle, uint32_t index, bool was_searching)
 {
-    uint32_t change = UNPARKED_ONE + (was_searching ? SEARCHING_ONE : 0);
+    uint32_t change = PARKED_ONE - (was_searching ? SEARCHING_ONE : 0);
 
     ae__lock_acquire(&idle->lock);
-    uint32_t before = atomic_fetch_sub_explicit(&idle->state, change, memory_order_seq_cst);
-    AE_ASSERT(unparked(before) > 0);
-    AE_ASSERT(idle->sleeping < idle->workers);
+    uint32_t before = atomic_fetch_add_explicit(&idle->state, change, memory_order_seq_cst);
+    AE_ASSERT(parked(before) == idle->sleeping); /* I1 */
     idle->sleepers[idle->sleeping++] = (uint16_t)index;
     ae__lock_release(&idle->lock);
     return was_searching && searching(before) == 1;
@@ -89,7 +88,7 @@ bool ae__idle_unpark(struct ae__idle *idle, uint32_t index)
     for (uint32_t i = 0; i < idle->sleeping; i++) {
         if (idle->sleepers[i] != index) continue;
         idle->sleepers[i] = idle->sleepers[--idle->sleeping];
-        atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&idle->state, PARKED_ONE, memory_order_relaxed);
         chosen = false;
         break;
     }
@@ -101,5 +100,12 @@ uint32_t ae__idle_parked(struct ae__idle *idle)
 {
     uint32_t state = atomic_load_explicit(&idle->state, memory_order_acquire);
 
-    return idle->workers - unparked(state);
+    return parked(state);
+}
+
+bool ae__idle_all_parked(struct ae__idle *idle)
+{
+    uint32_t state = atomic_fetch_add_explicit(&idle->state, 0, memory_order_acq_rel);
+
+    return parked(state) == idle->workers;
 }

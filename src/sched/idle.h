@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who sleeps, who searches, whom to wake.
  *
- *   state  uint32: [ unparked : 16 | searching : 16 ]
+ *   state  uint32: [ parked : 16 | searching : 16 ]
  *
  * I1  state changes by read-modify-writes; with the list of sleepers, under the lock. A worker is
  *     in the list exactly while it is parked and nobody has chosen it. Sequentially consistent are
@@ -51,6 +51,9 @@ bool ae__idle_park(struct ae__idle *idle, uint32_t index, bool searching);
  * false: it woke by itself. */
 bool ae__idle_unpark(struct ae__idle *idle, uint32_t index);
 
-uint32_t ae__idle_parked(struct ae__idle *idle); /* about */
+uint32_t ae__idle_parked(struct ae__idle *idle); /* about; an acquire */
+/* Are all of them asleep? A read-modify-write of state, release: who unparks later, and then asks
+ * ae__idle_parked, sees what the caller wrote before. */
+bool ae__idle_all_parked(struct ae__idle *idle);
 
 #endif

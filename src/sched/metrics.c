@@ -61,6 +61,17 @@ static void add_memory(ae_metrics *m, struct ae_runtime *rt)
     m->control_bytes = (uint64_t)atomic_load(&rt->slab.used) * AE__TASK_BYTES;
 }
 
+static void add_stalls(ae_metrics *m, struct ae_runtime *rt)
+{
+    struct ae__stalls *stalls = rt->monitor.stalls;
+
+    _Static_assert(sizeof m->stalls / sizeof m->stalls[0] == AE__SLOW_BUCKETS, "a field each");
+    for (int i = 0; i < AE__SLOW_BUCKETS; i++) {
+        m->stalls[i] = read_counter(&stalls->slow[i]);
+    }
+    m->stall_reports = read_counter(&stalls->reports);
+}
+
 int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
 {
     ae_metrics m = { 0 };
@@ -76,6 +87,7 @@ int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
     }
     add_pool(&m, rt);
     add_memory(&m, rt);
+    add_stalls(&m, rt);
     m.tasks_live = ae__tasks_live(rt);
     m.size = size;
     memcpy(out, &m, size < sizeof m ? size : sizeof m);

@@ -74,6 +74,7 @@ static void sleep_until_woken(struct ae__worker *w)
     atomic_exchange_explicit(&w->park, AE__AWAKE, memory_order_acquire);
     ae__wheel_unpark(&w->wheel);
     w->searching = ae__idle_unpark(&w->rt->idle, w->index);
+    ae__monitor_stir(w->rt);
     if (ae__wheel_next(&w->wheel) != INT64_MAX) {
         ae__wheel_advance(&w->wheel, ae__os_now(), &wakes);
     }

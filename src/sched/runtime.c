@@ -196,7 +196,8 @@ static int start(struct ae_runtime *rt)
     if (rc < 0) return rc;
     rc = ae__parts.pool_create(rt, &rt->pool);
     if (rc < 0) return rc;
-    return start_threads(rt);
+    rc = start_threads(rt);
+    return rc < 0 ? rc : ae__monitor_start(rt);
 }
 
 int ae_runtime_create(const ae_config *config, ae_runtime **out)

@@ -3,7 +3,7 @@
  *   1. ae_block_on refuses, the root scope is cancelled;
  *   2. every task and job returns (or the shutdown time is over: they are named, nothing is freed);
  *   3. the pool ends its threads;
- *   4. the workers leave their loops and are joined;
+ *   4. the monitor ends, then the workers leave their loops and are joined;
  *   5. drivers, stacks, control blocks go. */
 #include <errno.h>
 
@@ -151,6 +151,7 @@ void ae__runtime_free(struct ae_runtime *rt)
     AE_ASSERT(rt->root.live == 0);
     AE_ASSERT(rt->callers == 0);
     AE_ASSERT(!ae__shortage_any(rt)); /* who waits for a stack is a child of somebody */
+    ae__monitor_stop(rt);
     end_workers(rt);
     if (rt->pool) ae__parts.pool_destroy(rt->pool);
     if (ae__parts.io_stop) ae__parts.io_stop(rt);

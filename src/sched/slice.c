@@ -146,12 +146,19 @@ void ae__slice_equip(struct ae__task *task, struct ae__stack *stack)
     lay_out(task);
 }
 
+/* S3; the monitor looks at `running`, together with the count of slices. */
+static void set_current(struct ae__worker *w, struct ae__task *task)
+{
+    w->thread.current = task;
+    atomic_store_explicit(&w->running, task, memory_order_relaxed);
+}
+
 /* S3 */
 static void give(struct ae__worker *w, struct ae__task *task)
 {
     AE_DEBUG_ASSERT(task->stack);
     AE_DEBUG_ASSERT(task->rt == w->rt);
-    w->thread.current = task;
+    set_current(w, task);
     w->budget = AE__BUDGET;
     w->tick++;
     task->actor.last_worker = w->index;
@@ -215,7 +222,7 @@ bool ae__slice_call(struct ae__task *self, struct ae__task *callee)
     w->caller = self;
     bool returned = call(w, self, callee, fresh);
     AE_ASSERT(w == ae__worker_self()); /* S4 */
-    w->thread.current = self;
+    set_current(w, self);
     w->caller = outer;
     w->budget = budget - 1;
     set_state(self, AE__TASK_RUNNING);
@@ -245,13 +252,13 @@ void ae__slice_leave(struct ae__task *self, enum ae__commit commit)
     if (commit == AE__COMMIT_PARK) set_state(self, AE__TASK_PARKED);
     if (caller) { /* S4 */
         self->flags |= AE__TASK_LEFT;
-        w->thread.current = caller;
+        set_current(w, caller);
         ae__context_switch(here, caller->sp, &caller->stack->san, dying);
     } else if (next) {
         give(w, next);
         ae__context_switch(here, next->sp, &next->stack->san, dying);
     } else {
-        w->thread.current = NULL;
+        set_current(w, NULL);
         ae__context_switch(here, w->native_sp, &w->native_san, dying);
     }
     commit_left();

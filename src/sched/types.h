@@ -8,6 +8,7 @@
 #include "sched/driver.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
+#include "sched/monitor.h"
 #include "sched/runq.h"
 #include "sched/shortage.h"
 #include "sched/wheel.h"
@@ -74,6 +75,8 @@ struct ae__worker {
     struct ae__runq ring;
     AE_CACHE_ALIGNED _Atomic(struct ae__task *) lifo;
     AE_CACHE_ALIGNED struct ae__counters counters;
+    _Atomic(struct ae__task *) running; /* in whose slice the owner is, or NULL; for the monitor */
+    _Atomic(uint32_t) tid;              /* of the owner thread; 0: none has it now */
 
     /* shared: any thread */
     AE_CACHE_ALIGNED _Atomic(uint32_t) park;  /* enum ae__park_state */
@@ -94,6 +97,7 @@ struct ae_runtime {
     struct ae__slab slab;
     struct ae__stack_pool stacks;
     struct ae__shortage shortage;
+    struct ae__monitor monitor;
     struct ae__scope root;
     struct ae__pool *pool;
     void *io;

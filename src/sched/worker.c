@@ -4,6 +4,7 @@
 #include "sched/worker.h"
 
 #include "aether/log.h"
+#include "arch/watch.h"
 #include "base/assert.h"
 #include "sched/runtime.h"
 #include "sched/sched.h"
@@ -114,11 +115,14 @@ void ae__worker_enter(struct ae__worker *w)
     ae__san_native(&w->native_san);
     w->thread.fault_stack = ae__os_fault_stack_set();
     ae__thread_set(&w->thread);
+    atomic_store(&w->tid, (uint32_t)ae__os_thread_id());
+    ae__monitor_stir(w->rt);
 }
 
 void ae__worker_leave(struct ae__worker *w)
 {
     AE_ASSERT(!w->thread.current);
+    atomic_store(&w->tid, 0);
     ae__thread_set(NULL);
 }
 
@@ -126,6 +130,7 @@ void ae__worker_main(void *arg)
 {
     struct ae__worker *w = arg;
 
+    ae__os_look_allow();
     ae__worker_enter(w);
     while (atomic_load_explicit(&w->rt->stopping, memory_order_relaxed) < 2) {
         ae__worker_step(w);

@@ -2,8 +2,11 @@
 /* See environment.h. Everything is weak, so that a model may link the real thing instead. */
 #include "environment.h"
 
+#include "arch/os.h"
 #include "arch/thread.h"
+#include "arch/watch.h"
 #include "base/assert.h"
+#include "sched/monitor.h"
 #include "sched/shortage.h"
 #include "task/stack.h"
 
@@ -115,6 +118,32 @@ WEAK void ae__lock_slow(struct ae__lock *lock)
     do {
         model_block(lock_free, lock, "lock");
     } while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) != 0);
+}
+
+/* Nobody watches. */
+WEAK int ae__monitor_start(struct ae_runtime *rt)
+{
+    (void)rt;
+    return 0;
+}
+
+WEAK void ae__monitor_stop(struct ae_runtime *rt)
+{
+    (void)rt;
+}
+
+WEAK void ae__monitor_stir(struct ae_runtime *rt)
+{
+    (void)rt;
+}
+
+WEAK uint64_t ae__os_thread_id(void)
+{
+    return 1;
+}
+
+WEAK void ae__os_look_allow(void)
+{
 }
 
 /* No start lacks a stack here, and none is to be given back. */

@@ -63,8 +63,8 @@ bug('sched/outside', 'the last searcher does not look again', 'sched/park.c',
 bug('sched/outside', 'the shared queue is published without a full barrier', 'sched/inject.c',
     'batch->count, memory_order_seq_cst); /* J1 */', 'batch->count, memory_order_relaxed);')
 bug('sched/outside', 'who is chosen does not count as searching', 'sched/idle.c',
-    'atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE + SEARCHING_ONE,',
-    'atomic_fetch_add_explicit(&idle->state, UNPARKED_ONE,')
+    'atomic_fetch_sub_explicit(&idle->state, PARKED_ONE - SEARCHING_ONE,',
+    'atomic_fetch_sub_explicit(&idle->state, PARKED_ONE,')
 bug('sched/outside_two_tasks', 'a wake that comes before the sleep is overwritten', 'sched/park.c',
     'if (atomic_compare_exchange_strong_explicit(&w->park, &awake, AE__ASLEEP,\n'
     '                                                memory_order_relaxed,'
