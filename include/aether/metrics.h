@@ -36,6 +36,7 @@ typedef struct ae_metrics {
     uint64_t stalls[6];       /* slices seen to last 0.1, 1, 10, 100 ms, 1, 10 s; sampled, and ten
                                * times as long each with another ae_config.stall_count_ns */
     uint64_t stall_reports;   /* spawn sites that were logged for it */
+    uint64_t rescues;         /* times that others did the work of a worker */
 } ae_metrics;
 
 /* Fill `out`; rt NULL = the caller's. Each number is read alone, so sums may be off by what happens

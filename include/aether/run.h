@@ -11,7 +11,8 @@ typedef struct ae_runtime ae_runtime;
 
 enum ae_flavor {
     AE_MULTI_THREAD,   /* a worker thread per usable CPU; tasks move between them */
-    AE_CURRENT_THREAD, /* no worker thread: tasks run only inside ae_run and ae_block_on */
+    AE_CURRENT_THREAD, /* no worker thread: tasks run only inside ae_run and ae_block_on (one that
+                        * watches for stalls there is, unless .stall = AE_STALL_OFF) */
 };
 
 enum ae_driver {

@@ -106,5 +106,7 @@ const struct ae__driver_ops ae__chosen_ops = {
     .flush = flush,
     .poll = poll_either,
     .wake = wake,
+    .cover = ae__epoll_cover,
+    .cover_woken = ae__epoll_cover_woken,
     .stats = stats,
 };

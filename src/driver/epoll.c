@@ -23,7 +23,8 @@
 
 enum { EVENTS_MAX = 256 };
 
-#define WAKE_NAME UINT64_MAX /* no descriptor object has it: their indexes are below 2^26 */
+#define WAKE_NAME UINT64_MAX /* no descriptor object has these: their indexes are below 2^26 */
+#define COVERED_NAME (UINT64_MAX - 1)
 
 /* ---- create and destroy ---- */
 
@@ -159,9 +160,13 @@ int64_t ae__driver_rest(int64_t deadline_ns)
     return rest_ns < 0 ? 0 : rest_ns;
 }
 
-static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
+enum found { WOKEN = 1, COVERED = 2 };
+
+/* Events to their descriptors; which others there were. */
+static unsigned collect(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
 {
     struct epoll_event events[EVENTS_MAX];
+    unsigned found = 0;
 
     AE_ASSERT(deadline_ns >= 0);
     int n = wait_events(driver, events, ae__driver_rest(deadline_ns));
@@ -169,14 +174,50 @@ static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct a
     ae__driver_count(&driver->syscalls, 1);
     if (n <= 0) {
         AE_ASSERT(n == 0 || errno == EINTR);
-        return;
+        return 0;
     }
     AE_ASSERT(n <= EVENTS_MAX);
     ae__driver_count(&driver->events, (uint64_t)n);
     for (int i = 0; i < n; i++) {
-        if (events[i].data.u64 == WAKE_NAME) continue;
-        ae__fd_event(driver->fds, events[i].data.u64, events[i].events, wakes);
+        if (events[i].data.u64 == WAKE_NAME) {
+            found |= WOKEN;
+        } else if (events[i].data.u64 == COVERED_NAME) {
+            found |= COVERED;
+        } else {
+            ae__fd_event(driver->fds, events[i].data.u64, events[i].events, wakes);
+        }
     }
+    return found;
+}
+
+static void poll_events(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
+{
+    if (AE_LIKELY(!(collect(driver, deadline_ns, wakes) & COVERED))) return;
+    AE_ASSERT(driver->covered);
+    if (collect(driver->covered, 0, wakes) & WOKEN) driver->covered_woken = true;
+}
+
+bool ae__epoll_cover(struct ae__driver *driver, struct ae__driver *other)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = COVERED_NAME };
+
+    if (driver->epoll < 0) return false;
+    if (driver->covered) {
+        (void)epoll_ctl(driver->epoll, EPOLL_CTL_DEL, driver->covered->epoll, NULL);
+    }
+    driver->covered = NULL;
+    driver->covered_woken = false;
+    if (!other || epoll_ctl(driver->epoll, EPOLL_CTL_ADD, other->epoll, &event) < 0) return !other;
+    driver->covered = other;
+    return true;
+}
+
+bool ae__epoll_cover_woken(struct ae__driver *driver)
+{
+    bool woken = driver->covered_woken;
+
+    driver->covered_woken = false;
+    return woken;
 }
 
 void ae__driver_wake(struct ae__driver *driver)
@@ -221,5 +262,7 @@ const struct ae__driver_ops ae__epoll_ops = {
     .flush = flush,
     .poll = poll_events,
     .wake = ae__driver_wake,
+    .cover = ae__epoll_cover,
+    .cover_woken = ae__epoll_cover_woken,
     .stats = ae__driver_stats,
 };

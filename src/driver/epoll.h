@@ -19,6 +19,10 @@ struct ae__driver {
     struct ae__uring *uring;   /* NULL: it has an epoll */
     struct ae__sim_port *sim;  /* not NULL: it has neither, in a simulation */
 
+    /* the owner's: see cover in sched/driver.h */
+    struct ae__driver *covered;
+    bool covered_woken;
+
     /* counters: relaxed, each written by one thread at a time (more may lose a count) */
     _Atomic(uint64_t) polls, events, syscalls;
     _Atomic(bool) no_pwait2; /* the system call is not there: milliseconds must do */
@@ -49,6 +53,9 @@ struct ae__fds *ae__driver_join(struct ae_runtime *rt, struct ae__driver *driver
 void ae__driver_leave(struct ae__driver *driver);
 /* Make a waiting or the next waiting poll return. */
 void ae__driver_wake(struct ae__driver *driver);
+/* Behind cover and cover_woken of sched/driver.h; false for a ring. */
+bool ae__epoll_cover(struct ae__driver *driver, struct ae__driver *other);
+bool ae__epoll_cover_woken(struct ae__driver *driver);
 /* Counters of either kind. */
 void ae__driver_stats(const struct ae__driver *driver, struct ae__driver_stats *out);
 /* 0: do not wait; < 0: no end; else nanoseconds. */

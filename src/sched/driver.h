@@ -129,6 +129,12 @@ struct ae__driver_ops {
     /* Make a waiting or the next waiting poll return. Any thread, also a signal handler. */
     void (*wake)(struct ae__driver *driver);
 
+    /* From now on poll of `driver` collects the events of `other` too, and waits for them; NULL: no
+     * more. By the owner of `driver`. False, or no such function: it cannot. */
+    bool (*cover)(struct ae__driver *driver, struct ae__driver *other);
+    /* Has poll taken a wake of the covered one since the last call? */
+    bool (*cover_woken)(struct ae__driver *driver);
+
     void (*stats)(const struct ae__driver *driver, struct ae__driver_stats *out);
 };
 

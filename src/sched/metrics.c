@@ -70,6 +70,7 @@ static void add_stalls(ae_metrics *m, struct ae_runtime *rt)
         m->stalls[i] = read_counter(&stalls->slow[i]);
     }
     m->stall_reports = read_counter(&stalls->reports);
+    m->rescues = read_counter(&rt->monitor.rescues);
 }
 
 int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
@@ -82,7 +83,7 @@ int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
     m.workers = rt->workers_count;
     m.tasks_spawned = read_counter(&rt->spawned_outside);
     m.workers_parked = ae__idle_parked(&rt->idle);
-    for (uint32_t i = 0; i < rt->workers_count; i++) {
+    for (uint32_t i = 0; i < ae__slots(rt); i++) {
         add_worker(&m, rt->workers[i]);
     }
     add_pool(&m, rt);

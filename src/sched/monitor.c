@@ -97,6 +97,7 @@ static int64_t next_threshold(const ae_config *config, const struct ae__watch *w
 static void end_slice(struct ae_runtime *rt, struct ae__watch *watch)
 {
     if (watch->counted) ae__stall_count(rt, &watch->who, watch->ran_ns);
+    if (watch->stuck) ae__rescue_end(rt, watch);
 }
 
 static bool passed(const struct ae__watch *watch, int64_t limit_ns)
@@ -118,9 +119,13 @@ static void judge(struct ae_runtime *rt, struct ae__worker *w, struct ae__watch 
     if (!watch->counted && passed(watch, config->stall_count_ns)) {
         watch->counted = identify(w, watch);
     }
+    if (watch->stuck) {
+        ae__rescue_help(rt, w);
+    } else if (passed(watch, config->rescue_ns)) {
+        ae__rescue_begin(rt, w, watch);
+    }
     if (!watch->logged && passed(watch, config->stall_log_ns) && identify(w, watch)) {
-        watch->logged = true;
-        ae__stall_report(rt, w, watch);
+        watch->logged = ae__stall_report(rt, w, watch);
     }
 }
 
@@ -167,9 +172,10 @@ static int64_t look_at_all(struct ae_runtime *rt)
     int64_t due_ns = ae__os_now() + m->period_ns;
     bool counts = ++m->rounds % COUNT_ROUNDS == 0, moves = false;
 
-    for (uint32_t i = 0; i < rt->workers_count; i++) {
+    for (uint32_t i = 0; i < ae__slots(rt); i++) {
         moves |= look_at(rt, i, counts, &due_ns);
     }
+    ae__rescue_settle(rt);
     return moves || !all_rest(rt) ? due_ns : NEVER;
 }
 
@@ -249,11 +255,16 @@ int ae__monitor_start(struct ae_runtime *rt)
     const ae_config *config = &rt->config;
     char name[32];
 
+    if (rt->slots_count == rt->workers_count) rt->config.rescue_ns = -1;
+    m->may_be_alone = atomic_load(&rt->workers[0]->ring.alone);
     m->period_ns = period_of(config);
     m->samples = config->stall_count_ns > 0 || config->stall_log_ns > 0 || config->rescue_ns > 0;
-    m->watches = ae__mem_zalloc(rt->workers_count * sizeof *m->watches);
+    if (ae__os_simulated) m->samples = false; /* its threads run one at a time, in no time */
+    m->watches = ae__mem_zalloc(rt->slots_count * sizeof *m->watches);
     m->stalls = ae__mem_zalloc(sizeof *m->stalls);
     if (!m->watches || !m->stalls) return -ENOMEM;
+    if (!m->samples && config->flavor == AE_CURRENT_THREAD) return 0; /* not a thread then */
+    if (ae__os_simulated) return 0;
     snprintf(name, sizeof name, "%.10s-mon", config->name);
     int rc = ae__os_thread_start(&m->os, name, monitor_main, rt);
     m->started = rc == 0;

@@ -35,6 +35,7 @@ struct ae__watch {
     bool known;            /* `who` is */
     bool counted, logged;  /* this slice was */
     bool stuck;            /* it is drained by others */
+    uint8_t tries;         /* to catch it in the act */
     struct ae__worker *spare; /* which runs in its place */
     struct ae__culprit who;
 };
@@ -56,6 +57,8 @@ struct ae__monitor {
     _Atomic(uint32_t) asleep; /* 1: without an end, so who begins to work wakes it */
     _Atomic(uint32_t) asked;  /* enum ae__ask */
     struct ae__stalls *stalls; /* set at start */
+    _Atomic(uint64_t) rescues;
+    bool may_be_alone;         /* set at start: a single worker is, until it is rescued */
 };
 
 /* After the workers' threads. 0, -ENOMEM or -EAGAIN. stop: before them; accepts one that was never
@@ -63,7 +66,8 @@ struct ae__monitor {
 int ae__monitor_start(struct ae_runtime *rt);
 void ae__monitor_stop(struct ae_runtime *rt);
 
-/* Have something done on the monitor's thread, soon. Any thread, also a signal handler. */
+/* Have something done on the monitor's thread, soon. Any thread, also a signal handler. (A
+ * current-thread runtime that is not watched has none: nothing happens.) */
 void ae__monitor_ask(struct ae_runtime *rt, uint32_t what);
 
 /* A worker begins to work again: is it watched? Cheap if it is. */

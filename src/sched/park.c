@@ -19,7 +19,7 @@
 static bool anything_queued(struct ae_runtime *rt)
 {
     if (ae__inject_length(&rt->inject) > 0) return true;
-    for (uint32_t i = 0; i < rt->workers_count && rt->steals; i++) {
+    for (uint32_t i = 0; i < ae__slots(rt) && rt->steals; i++) {
         if (!ae__runq_is_empty(&rt->workers[i]->ring)) return true;
     }
     return false;
@@ -33,7 +33,7 @@ static void fire_overdue(struct ae__worker *w)
     int64_t now_ns = 0;
 
     ae__wakes_init(&wakes);
-    for (uint32_t i = 0; i < rt->workers_count; i++) {
+    for (uint32_t i = 0; i < ae__slots(rt); i++) {
         struct ae__wheel *wheel = &rt->workers[i]->wheel;
         int64_t next_ns = ae__wheel_next(wheel);
         if (next_ns == INT64_MAX) continue;
@@ -50,14 +50,22 @@ static bool has_own_work(struct ae__worker *w)
            atomic_load_explicit(&w->rt->stopping, memory_order_relaxed) >= 2; /* P2 */
 }
 
-static void sleep_until_woken(struct ae__worker *w)
+/* Its own next timer, and that of the slot that it looks after. */
+static int64_t sleeps_until(struct ae__worker *w)
+{
+    int64_t own_ns = ae__wheel_park(&w->wheel);
+
+    if (AE_LIKELY(!w->covers)) return own_ns;
+    int64_t covered_ns = ae__wheel_next(&w->covers->wheel);
+    return covered_ns < own_ns ? covered_ns : own_ns;
+}
+
+static void sleep_until_woken(struct ae__worker *w, struct ae__wakes *wakes)
 {
     uint32_t awake = AE__AWAKE;
-    struct ae__wakes wakes;
 
     AE_ASSERT(!w->searching); /* it joined the sleepers, who are no searchers */
-    ae__wakes_init(&wakes);
-    int64_t deadline_ns = ae__wheel_park(&w->wheel);
+    int64_t deadline_ns = sleeps_until(w);
     /* P2 */
     if (atomic_compare_exchange_strong_explicit(&w->park, &awake, AE__ASLEEP,
                                                 memory_order_relaxed, memory_order_relaxed)) {
@@ -67,23 +75,41 @@ static void sleep_until_woken(struct ae__worker *w)
         if (trim_ns < deadline_ns) deadline_ns = trim_ns;
         if (!has_own_work(w) && !(shortage && ae__shortage_holds(w))) {
             ae__count(&w->counters.parks, 1);
-            ae__parts.driver->poll(w->driver, deadline_ns, &wakes);
+            ae__worker_poll(w, deadline_ns, wakes);
         }
     }
     /* acquire pairs with the release in ae__worker_unpark: what it was woken for */
     atomic_exchange_explicit(&w->park, AE__AWAKE, memory_order_acquire);
     ae__wheel_unpark(&w->wheel);
-    w->searching = ae__idle_unpark(&w->rt->idle, w->index);
-    ae__monitor_stir(w->rt);
+}
+
+static void wake_all(struct ae__worker *w, struct ae__wakes *wakes)
+{
     if (ae__wheel_next(&w->wheel) != INT64_MAX) {
-        ae__wheel_advance(&w->wheel, ae__os_now(), &wakes);
+        ae__wheel_advance(&w->wheel, ae__os_now(), wakes);
     }
-    if (wakes.head) ae__ready_all(&wakes);
+    if (wakes->head) ae__ready_all(wakes);
+}
+
+void ae__worker_poll(struct ae__worker *w, int64_t deadline_ns, struct ae__wakes *wakes)
+{
+    ae__parts.driver->poll(w->driver, deadline_ns, wakes);
+    if (AE_UNLIKELY(w->covers != NULL)) ae__spare_polled(w);
+}
+
+void ae__worker_rest(struct ae__worker *w)
+{
+    struct ae__wakes wakes;
+
+    ae__wakes_init(&wakes);
+    sleep_until_woken(w, &wakes);
+    wake_all(w, &wakes);
 }
 
 void ae__worker_park(struct ae__worker *w)
 {
     bool was_searching = w->searching;
+    struct ae__wakes wakes;
 
     AE_ASSERT(!w->thread.current);
     fire_overdue(w);
@@ -92,5 +118,9 @@ void ae__worker_park(struct ae__worker *w)
     if (ae__idle_park(&w->rt->idle, w->index, was_searching) || !was_searching) { /* P1 */
         if (anything_queued(w->rt)) ae__wake_one(w->rt);
     }
-    sleep_until_woken(w);
+    ae__wakes_init(&wakes);
+    sleep_until_woken(w, &wakes);
+    w->searching = ae__idle_unpark(&w->rt->idle, w->index);
+    ae__monitor_stir(w->rt);
+    wake_all(w, &wakes);
 }

@@ -4,17 +4,37 @@
  * A woken task goes into the LIFO slot: what it needs is in the cache, and who woke it is likely to
  * wait next. The one it displaces goes to the ring's tail. A new task displaces nobody. Filling
  * only the LIFO slot wakes nobody. */
+#include "arch/watch.h"
 #include "base/assert.h"
 #include "sched/worker.h"
 
 #define PREFETCH_FROM 24 /* tasks in the ring; fewer are warm */
 #define STACK_LINES 8
 
+/* X3 in rescue.c */
+static bool is_alone(struct ae__worker *w)
+{
+    return atomic_load_explicit(&w->ring.alone, memory_order_acquire);
+}
+
+/* X3: between the two the owner may take without a read-modify-write. The barrier that a monitor
+ * makes in all threads stands where the compiler's does here. */
+static void begin_take(struct ae__worker *w)
+{
+    atomic_store_explicit(&w->at_queue, 1, memory_order_relaxed);
+    ae__compiler_barrier();
+}
+
+static void end_take(struct ae__worker *w)
+{
+    atomic_store_explicit(&w->at_queue, 0, memory_order_release);
+}
+
 /* What is in the slot, before it is `next`. */
 static struct ae__task *lifo_swap(struct ae__worker *w, struct ae__task *next,
                                   memory_order order)
 {
-    if (!w->ring.alone) return atomic_exchange_explicit(&w->lifo, next, order);
+    if (!is_alone(w)) return atomic_exchange_explicit(&w->lifo, next, order);
     struct ae__task *task = atomic_load_explicit(&w->lifo, memory_order_relaxed);
     atomic_store_explicit(&w->lifo, next, memory_order_relaxed);
     return task;
@@ -46,7 +66,7 @@ static void prefetch_coming(struct ae__worker *w)
 #endif
 }
 
-struct ae__task *ae__queue_pop(struct ae__worker *w)
+static struct ae__task *pop(struct ae__worker *w)
 {
     struct ae__task *task;
 
@@ -60,7 +80,15 @@ struct ae__task *ae__queue_pop(struct ae__worker *w)
     return task ? task : lifo_take(w);
 }
 
-bool ae__queue_take(struct ae__worker *w, struct ae__task *task)
+struct ae__task *ae__queue_pop(struct ae__worker *w)
+{
+    begin_take(w);
+    struct ae__task *task = pop(w);
+    end_take(w);
+    return task;
+}
+
+static bool take(struct ae__worker *w, struct ae__task *task)
 {
     struct ae__task *first = atomic_load_explicit(&w->lifo, memory_order_relaxed);
 
@@ -68,6 +96,14 @@ bool ae__queue_take(struct ae__worker *w, struct ae__task *task)
     if (first || !ae__runq_take(&w->ring, task)) return false;
     prefetch_coming(w);
     return true;
+}
+
+bool ae__queue_take(struct ae__worker *w, struct ae__task *task)
+{
+    begin_take(w);
+    bool taken = take(w, task);
+    end_take(w);
+    return taken;
 }
 
 void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
@@ -79,7 +115,7 @@ void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
     /* Without stealing nobody else may get what this worker could not hold. */
     struct ae__inject *overflow = rt->steals ? &rt->inject : &w->pinned;
 
-    announce = announce && rt->workers_count > 1;
+    announce = announce && !is_alone(w);
     if (ae__runq_push(&w->ring, task, overflow, announce)) ae__count(&w->counters.overflows, 1);
     if (announce) ae__wake_one(rt);
 }
@@ -98,7 +134,9 @@ void ae__queue_push_lifo(struct ae__worker *w, struct ae__task *task)
         atomic_store_explicit(&w->lifo, task, memory_order_release);
         return;
     }
+    begin_take(w);
     struct ae__task *old = lifo_swap(w, task, memory_order_release);
+    end_take(w);
     if (old) ae__queue_push(w, old, true);
 }
 
@@ -125,7 +163,7 @@ void ae__wake_one(struct ae_runtime *rt)
     struct ae__worker *self = ae__worker_self();
 
     if (index < 0) return;
-    AE_ASSERT((uint32_t)index < rt->workers_count);
+    AE_ASSERT((uint32_t)index < rt->slots_count);
     if (self) ae__count(&self->counters.wakes, 1);
     ae__worker_unpark(rt->workers[index]);
 }

@@ -31,7 +31,7 @@ static void ready_pinned(struct ae_runtime *rt, struct ae__task *task)
     atomic_fetch_add_explicit(&rt->outside, 1, memory_order_relaxed);
 
     if (task->actor.pins == 0) index = (index + 1) % rt->workers_count; /* AE_CHAOS=migrate */
-    AE_ASSERT(index < rt->workers_count);
+    AE_ASSERT(index < rt->slots_count);
     ae__inject_push(&rt->workers[index]->pinned, &task->actor);
     ae__worker_unpark(rt->workers[index]);
     atomic_fetch_sub_explicit(&rt->outside, 1, memory_order_release);

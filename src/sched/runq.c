@@ -90,7 +90,7 @@ static bool claim_one(struct ae__runq *q, uint64_t *head)
     uint32_t steal = steal_of(*head), real = real_of(*head);
     uint64_t next = steal == real ? pack(real + 1, real + 1) : pack(steal, real + 1);
 
-    if (q->alone) {
+    if (atomic_load_explicit(&q->alone, memory_order_acquire)) {
         atomic_store_explicit(&q->head, next, memory_order_relaxed);
         return true;
     }

@@ -36,7 +36,7 @@ struct ae__inject;
 struct ae__runq {
     AE_CACHE_ALIGNED _Atomic(uint64_t) head;
     AE_CACHE_ALIGNED _Atomic(uint32_t) tail;
-    bool alone; /* nobody steals here: taking needs no read-modify-write; set at start */
+    _Atomic(bool) alone; /* nobody steals here: taking needs no read-modify-write (X3, rescue.c) */
     _Atomic(struct ae__task *) slots[AE__RUNQ_SIZE];
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "aether/log.h"
+#include "arch/watch.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/config.h"
@@ -45,7 +46,7 @@ struct ae__driver *ae__driver_self(void)
 {
     struct ae__worker *w = ae__worker_self();
 
-    return w ? w->driver : NULL;
+    return w ? w->home : NULL;
 }
 
 const struct ae__driver_ops *ae__runtime_driver_ops(const struct ae_runtime *rt)
@@ -76,6 +77,14 @@ void ae__runtime_set_io(struct ae_runtime *rt, void *io)
 
 /* ---- start ---- */
 
+/* Nobody else takes from its queues, or nobody will before it was told (X3 in rescue.c). */
+static bool is_alone(const struct ae_runtime *rt, const struct ae__worker *w)
+{
+    if (!rt->steals) return true;
+    if (rt->workers_count > 1 || w->spare) return false;
+    return rt->slots_count == 1 || ae__os_barrier_all();
+}
+
 static int make_worker(struct ae_runtime *rt, uint32_t index)
 {
     struct ae__worker *w = ae__mem_aligned(_Alignof(struct ae__worker), sizeof *w);
@@ -85,7 +94,8 @@ static int make_worker(struct ae_runtime *rt, uint32_t index)
     w->rt = rt;
     w->index = index;
     w->tick = 1;
-    w->ring.alone = rt->workers_count == 1 || !rt->steals;
+    w->spare = index >= rt->workers_count;
+    atomic_init(&w->ring.alone, is_alone(rt, w));
     w->rng = ae__os_random();
     w->thread.actor.kind = AE__ACTOR_THREAD;
     w->thread.actor.node = &w->thread.node;
@@ -95,22 +105,31 @@ static int make_worker(struct ae_runtime *rt, uint32_t index)
     ae__list_init(&w->thread.node.sibling);
     ae__inject_init(&w->pinned);
     ae__wheel_init(&w->wheel, ae__os_now());
-    w->sights = ae__mem_zalloc(rt->workers_count * sizeof *w->sights);
+    w->sights = ae__mem_zalloc(rt->slots_count * sizeof *w->sights);
     return w->sights ? 0 : -ENOMEM;
 }
 
 static int make_workers(struct ae_runtime *rt)
 {
-    uint16_t *sleepers = ae__mem_zalloc(rt->workers_count * sizeof *sleepers);
+    uint16_t *sleepers = ae__mem_zalloc(rt->slots_count * sizeof *sleepers);
     int rc = 0;
 
-    rt->workers = ae__mem_zalloc(rt->workers_count * sizeof(struct ae__worker *));
+    rt->workers = ae__mem_zalloc(rt->slots_count * sizeof(struct ae__worker *));
     rt->idle.sleepers = sleepers;
     if (!rt->workers || !sleepers) return -ENOMEM;
     ae__idle_init(&rt->idle, rt->workers_count, sleepers);
-    for (uint32_t i = 0; i < rt->workers_count && rc == 0; i++) {
+    for (uint32_t i = 0; i < rt->slots_count && rc == 0; i++) {
         rc = make_worker(rt, i);
     }
+    return rc;
+}
+
+static int make_driver(struct ae_runtime *rt, uint32_t i)
+{
+    struct ae__worker *w = rt->workers[i];
+    int rc = ae__parts.driver->create(rt, i, &w->driver);
+
+    w->home = w->driver;
     return rc;
 }
 
@@ -119,7 +138,11 @@ static int make_all_drivers(struct ae_runtime *rt)
     int rc = 0;
 
     for (uint32_t i = 0; i < rt->workers_count && rc == 0; i++) {
-        rc = ae__parts.driver->create(rt, i, &rt->workers[i]->driver);
+        rc = make_driver(rt, i);
+    }
+    /* Spares are as many as can be had. */
+    for (uint32_t i = rt->workers_count; i < rt->slots_count && rc == 0; i++) {
+        if (make_driver(rt, i) < 0) ae__runtime_drop_spares(rt, i);
     }
     return rc;
 }
@@ -131,7 +154,7 @@ static int make_drivers(struct ae_runtime *rt)
 
     if (rc < 0 && rt->config.driver == AE_DRIVER_URING) {
         ae_log(AE_WARN, "epoll instead of io_uring: not a ring for each worker (error %d)", -rc);
-        for (uint32_t i = 0; i < rt->workers_count; i++) {
+        for (uint32_t i = 0; i < rt->slots_count; i++) {
             ae__parts.driver->destroy(rt->workers[i]->driver);
             rt->workers[i]->driver = NULL;
         }
@@ -162,6 +185,8 @@ static void init_state(struct ae_runtime *rt)
 {
     rt->workers_count = rt->config.workers;
     rt->steals = !ae__env_is("AE_STEAL", "off");
+    rt->slots_count = rt->workers_count + ae__rescue_spares(rt);
+    atomic_init(&rt->slots_live, rt->workers_count);
     rt->migrates = ae__env_is("AE_CHAOS", "migrate") && rt->workers_count > 1;
     rt->counts_tasks = rt->config.tasks_max < TASKS_COUNTED_MAX;
     ae__inject_init(&rt->inject);
@@ -176,8 +201,8 @@ static uint32_t slab_capacity(const struct ae_runtime *rt)
 {
     uint64_t capacity = rt->config.tasks_max;
 
-    capacity += (uint64_t)rt->workers_count * AE__SLAB_CACHED_MAX;
-    capacity += rt->workers_count + rt->config.blocking_threads_max + SPARE_BLOCKS;
+    capacity += (uint64_t)rt->slots_count * AE__SLAB_CACHED_MAX;
+    capacity += rt->slots_count + rt->config.blocking_threads_max + SPARE_BLOCKS;
     return capacity < UINT32_MAX ? (uint32_t)capacity : UINT32_MAX;
 }
 

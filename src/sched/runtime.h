@@ -9,6 +9,9 @@
 /* shutdown.c: what ae_runtime_create had made so far, and all of it at the end. No task is left. */
 void ae__runtime_free(struct ae_runtime *rt);
 
+/* The slots from `from` on go; they have no thread. */
+void ae__runtime_drop_spares(struct ae_runtime *rt, uint32_t from);
+
 /* runtime.c */
 /* Of a current-thread runtime. try: become its driver, if there is none; leave: be it no more. */
 bool ae__drive_try(struct ae_runtime *rt);

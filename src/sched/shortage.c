@@ -108,7 +108,7 @@ void ae__shortage_wait(struct ae_runtime *rt, struct ae__task *task)
     atomic_fetch_or_explicit(&rt->signalled, AE__SIGNALLED_STACKS, memory_order_relaxed);
     ae__lock_release(&s->lock);
     /* Another worker may run the task by now. */
-    for (uint32_t i = 0; first && i < rt->workers_count; i++) {
+    for (uint32_t i = 0; first && i < ae__slots(rt); i++) {
         if (rt->workers[i] != w) ae__worker_unpark(rt->workers[i]);
     }
     ae__shortage_serve(w);
@@ -120,7 +120,7 @@ static uint64_t slices_begun(struct ae_runtime *rt)
 {
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < rt->workers_count; i++) {
+    for (uint32_t i = 0; i < ae__slots(rt); i++) {
         sum += atomic_load_explicit(&rt->workers[i]->counters.slices, memory_order_relaxed);
     }
     return sum;
@@ -133,7 +133,7 @@ static bool is_still(struct ae_runtime *rt)
 
     if (ae__idle_parked(&rt->idle) + 1 < rt->workers_count) return false;
     if (ae__inject_length(&rt->inject) > 0) return false;
-    for (uint32_t i = 0; i < rt->workers_count; i++) {
+    for (uint32_t i = 0; i < ae__slots(rt); i++) {
         struct ae__worker *w = rt->workers[i];
         if (ae__wheel_next(&w->wheel) != INT64_MAX) return false;
         if (!ae__runq_is_empty(&w->ring) || ae__inject_length(&w->pinned) > 0) return false;

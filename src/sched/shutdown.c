@@ -134,16 +134,43 @@ static int end_tasks(struct ae_runtime *rt)
     return -ETIMEDOUT;
 }
 
+/* Which have a thread: a prefix of the workers, and a spare that was called. */
+static bool has_thread(const struct ae_runtime *rt, uint32_t i)
+{
+    return i < rt->workers_count ? i < rt->workers_started : rt->workers[i]->started;
+}
+
 static void end_workers(struct ae_runtime *rt)
 {
+    uint32_t count = rt->workers ? ae__slots(rt) : 0;
+
     /* relaxed: a worker sees it at the latest when it takes the wake-up */
     atomic_store_explicit(&rt->stopping, 2, memory_order_relaxed);
-    for (uint32_t i = 0; i < rt->workers_started; i++) {
-        ae__worker_unpark(rt->workers[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        if (has_thread(rt, i)) ae__worker_unpark(rt->workers[i]);
     }
-    for (uint32_t i = 0; i < rt->workers_started; i++) {
-        ae__os_thread_join(rt->workers[i]->os);
+    for (uint32_t i = 0; i < count; i++) {
+        if (has_thread(rt, i)) ae__os_thread_join(rt->workers[i]->os);
     }
+}
+
+static void free_worker(struct ae__worker *w)
+{
+    if (!w) return;
+    if (w->driver) ae__parts.driver->destroy(w->driver);
+    ae__mem_free(w->sights);
+    ae__mem_free(w);
+}
+
+void ae__runtime_drop_spares(struct ae_runtime *rt, uint32_t from)
+{
+    AE_ASSERT(from >= rt->workers_count);
+    AE_ASSERT(ae__slots(rt) <= from);
+    for (uint32_t i = from; i < rt->slots_count; i++) {
+        free_worker(rt->workers[i]);
+        rt->workers[i] = NULL;
+    }
+    rt->slots_count = from;
 }
 
 void ae__runtime_free(struct ae_runtime *rt)
@@ -155,12 +182,8 @@ void ae__runtime_free(struct ae_runtime *rt)
     end_workers(rt);
     if (rt->pool) ae__parts.pool_destroy(rt->pool);
     if (ae__parts.io_stop) ae__parts.io_stop(rt);
-    for (uint32_t i = 0; rt->workers && i < rt->workers_count; i++) {
-        struct ae__worker *w = rt->workers[i];
-        if (!w) continue;
-        if (w->driver) ae__parts.driver->destroy(w->driver);
-        ae__mem_free(w->sights);
-        ae__mem_free(w);
+    for (uint32_t i = 0; rt->workers && i < rt->slots_count; i++) {
+        free_worker(rt->workers[i]);
     }
     ae__stack_pool_finish(&rt->stacks);
     ae__slab_finish(&rt->slab);

@@ -10,8 +10,10 @@
 
 #include "aether/log.h"
 #include "aether/time.h"
+#include "arch/modules.h"
 #include "arch/watch.h"
 #include "base/assert.h"
+#include "sched/caught.h"
 #include "sched/types.h"
 
 static bool is_still_there(struct ae__worker *w, const struct ae__watch *watch)
@@ -94,19 +96,50 @@ void ae__stall_count(struct ae_runtime *rt, const struct ae__culprit *who, int64
 
 /* ---- the report ---- */
 
-void ae__stall_report(struct ae_runtime *rt, struct ae__worker *w, const struct ae__watch *watch)
+enum { FRAMES_MAX = 12, TRIES_MAX = 20 };
+
+static void log_place(const char *what, uintptr_t pc)
+{
+    char where[AE__WHERE_BYTES];
+
+    ae__os_where(pc, where, sizeof where);
+    ae_log(AE_WARN, "    %s %s", what, where);
+}
+
+static void log_stall(struct ae_runtime *rt, const struct ae__worker *w,
+                      const struct ae__watch *watch, const struct ae__site *site)
+{
+    const struct ae__culprit *who = &watch->who;
+
+    ae_log(AE_WARN,
+           "task %u (%s) has held worker %u for %.1f ms, and %s; slices of this kind that lasted: "
+           "%llu before%s",
+           who->index, who->name[0] ? who->name : "unnamed", w->index,
+           (double)watch->ran_ns / AE_MS, watch->blocked ? "sleeps in the kernel" : "computes",
+           (unsigned long long)atomic_load_explicit(&site->stalls, memory_order_relaxed),
+           rt->config.rescue_ns > 0 ? "; others do what waits there" : "");
+    log_place("task", who->fn);
+    if (who->spawn_site) log_place("spawned at", who->spawn_site - 1);
+}
+
+bool ae__stall_report(struct ae_runtime *rt, struct ae__worker *w, struct ae__watch *watch)
 {
     struct ae__stalls *stalls = rt->monitor.stalls;
-    const struct ae__culprit *who = &watch->who;
-    struct ae__site *site = find_site(stalls, who);
+    struct ae__site *site = find_site(stalls, &watch->who);
+    uintptr_t pcs[FRAMES_MAX];
 
-    if (site->logged) return;
+    if (site->logged) return true;
+    size_t n = ae__caught_at(w, watch, pcs, FRAMES_MAX);
+    if (n == 0 && ++watch->tries < TRIES_MAX) return false;
     site->logged = true;
+    log_stall(rt, w, watch, site);
+    for (size_t i = 0; i < n; i++) {
+        log_place(i == 0 ? "in" : "called from", pcs[i] - (i > 0));
+    }
+    if (n == 0) ae_log(AE_WARN, "    it was not to be caught in the act");
     ae__count(&stalls->reports, 1);
-    ae_log(AE_WARN,
-           "task %u (%s) has held worker %u for %.1f ms without a pause (%s); spawned at %p, fn %p",
-           who->index, who->name[0] ? who->name : "unnamed", w->index,
-           (double)watch->ran_ns / AE_MS,
-           watch->blocked ? "it sleeps in the kernel" : "it computes", (void *)who->spawn_site,
-           (void *)who->fn);
+    if (rt->config.stall == AE_STALL_ABORT) {
+        ae__fatal("a task held its worker, and AE_STALL=abort (see above)");
+    }
+    return true;
 }

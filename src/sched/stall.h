@@ -50,7 +50,8 @@ bool ae__stall_whose(struct ae__worker *w, const struct ae__watch *watch,
 /* A slice of more than the counted threshold has ended after about ran_ns. */
 void ae__stall_count(struct ae_runtime *rt, const struct ae__culprit *who, int64_t ran_ns);
 
-/* Say in the log who has held the worker for so long, once a site; AE_STALL_ABORT: and stop. */
-void ae__stall_report(struct ae_runtime *rt, struct ae__worker *w, const struct ae__watch *watch);
+/* Say in the log who has held the worker for so long, once a site; AE_STALL_ABORT: and stop. False:
+ * it was not to be caught; try again at the next look. */
+bool ae__stall_report(struct ae_runtime *rt, struct ae__worker *w, struct ae__watch *watch);
 
 #endif

@@ -46,7 +46,7 @@ static struct ae__task *visit(struct ae__worker *w, struct ae__worker *victim, b
 /* Is there a LIFO slot that might be ripe a little later? */
 static bool saw_lifo(struct ae__worker *w)
 {
-    for (uint32_t i = 0; i < w->rt->workers_count; i++) {
+    for (uint32_t i = 0; i < ae__slots(w->rt); i++) {
         if (w->sights[i].task &&
             atomic_load_explicit(&w->rt->workers[i]->lifo, memory_order_relaxed)) {
             return true;
@@ -57,7 +57,7 @@ static bool saw_lifo(struct ae__worker *w)
 
 static struct ae__task *one_pass(struct ae__worker *w, bool last)
 {
-    uint32_t count = w->rt->workers_count;
+    uint32_t count = ae__slots(w->rt);
     uint32_t first = ae__rng_below(&w->rng, count);
 
     for (uint32_t i = 0; i < count; i++) {
@@ -73,7 +73,7 @@ struct ae__task *ae__steal(struct ae__worker *w)
     struct ae__task *task = NULL;
 
     AE_ASSERT(w->searching);
-    if (!w->rt->steals || w->rt->workers_count == 1) return NULL;
+    if (!w->rt->steals || ae__slots(w->rt) == 1) return NULL;
     for (int pass = 1; pass <= PASSES && !task; pass++) {
         task = one_pass(w, pass == PASSES);
     }

@@ -9,6 +9,7 @@
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/monitor.h"
+#include "sched/rescue.h"
 #include "sched/runq.h"
 #include "sched/shortage.h"
 #include "sched/wheel.h"
@@ -55,6 +56,9 @@ struct ae__worker {
     uint32_t index;
     struct ae__driver *driver;
     ae__os_thread os;
+    struct ae__driver *home;     /* where its tasks' descriptors are registered: driver, or of the
+                                  * worker that a spare ran in place of; its owner's */
+    bool spare;
 
     /* owner thread only */
     enum ae__commit commit;
@@ -69,7 +73,10 @@ struct ae__worker {
     struct ae__san native_san;
     struct ae__slab_cache slab;
     struct ae__stack_cache stacks;
-    struct ae__lifo_sight *sights;   /* one per worker */
+    struct ae__lifo_sight *sights;   /* one per slot */
+    struct ae__worker *covers;       /* a spare's: whose driver and wheel it looks after (X1) */
+    bool covering;                   /* it has begun to */
+    bool started;                    /* a spare's, the monitor's: it has a thread */
 
     /* shared: owner and thieves */
     struct ae__runq ring;
@@ -77,9 +84,11 @@ struct ae__worker {
     AE_CACHE_ALIGNED struct ae__counters counters;
     _Atomic(struct ae__task *) running; /* in whose slice the owner is, or NULL; for the monitor */
     _Atomic(uint32_t) tid;              /* of the owner thread; 0: none has it now */
+    _Atomic(uint32_t) at_queue;         /* 1: the owner takes from its queues (X3 in rescue.c) */
 
     /* shared: any thread */
     AE_CACHE_ALIGNED _Atomic(uint32_t) park;  /* enum ae__park_state */
+    _Atomic(uint32_t) duty;                   /* enum ae__duty: a spare's (X1) */
     struct ae__inject pinned;                 /* tasks that may run here only; nobody steals */
     struct ae__wheel wheel;
 };
@@ -87,7 +96,8 @@ struct ae__worker {
 struct ae_runtime {
     ae_config config;                /* defaults filled in */
     uint32_t workers_count;
-    struct ae__worker **workers;
+    uint32_t slots_count;            /* workers and spares */
+    struct ae__worker **workers;     /* all slots, spares last */
     uint32_t workers_started;        /* threads */
     bool steals;                     /* AE_STEAL=off turns it off */
     bool migrates;                   /* AE_CHAOS=migrate: every wake changes the worker */
@@ -102,6 +112,7 @@ struct ae_runtime {
     struct ae__pool *pool;
     void *io;
 
+    _Atomic(uint32_t) slots_live;    /* workers, and spares that were ever called */
     _Atomic(uint32_t) tasks_counted; /* live ones, if counts_tasks */
     _Atomic(uint64_t) spawned_outside; /* not by its workers */
     _Atomic(uint32_t) stopping;      /* 1: block_on refuses; 2: workers end */
@@ -114,6 +125,17 @@ struct ae_runtime {
     uint32_t callers;                /* threads inside ae_block_on */
     struct ae__waitq drive_queue;
 };
+
+/* How many slots have, or had, a thread: all that can hold tasks, timers and descriptors. */
+static inline uint32_t ae__slots(struct ae_runtime *rt)
+{
+    return atomic_load_explicit(&rt->slots_live, memory_order_seq_cst);
+}
+
+static inline uint64_t ae__slices_of(const struct ae__worker *w)
+{
+    return atomic_load_explicit(&w->counters.slices, memory_order_acquire);
+}
 
 static inline void ae__count(_Atomic(uint64_t) *counter, uint64_t n)
 {

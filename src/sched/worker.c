@@ -30,7 +30,7 @@ static struct ae__task *take_shared(struct ae__worker *w, struct ae__inject *fro
     return ae__task_of(first);
 }
 
-static struct ae__task *take_pinned(struct ae__worker *w)
+struct ae__task *ae__worker_take_pinned(struct ae__worker *w)
 {
     struct ae__wakes one;
 
@@ -52,7 +52,7 @@ static void look_outside(struct ae__worker *w)
     if (ae__wheel_next(&w->wheel) != INT64_MAX) {
         ae__wheel_advance(&w->wheel, ae__os_now(), &wakes);
     }
-    ae__parts.driver->poll(w->driver, 0, &wakes);
+    ae__worker_poll(w, 0, &wakes);
     if (wakes.head) ae__ready_all(&wakes);
 }
 
@@ -60,10 +60,10 @@ static void look_outside(struct ae__worker *w)
 static struct ae__task *find_local(struct ae__worker *w)
 {
     bool pinned_first = w->tick % 2 == 0;
-    struct ae__task *task = pinned_first ? take_pinned(w) : ae__queue_pop(w);
+    struct ae__task *task = pinned_first ? ae__worker_take_pinned(w) : ae__queue_pop(w);
 
     if (task) return task;
-    return pinned_first ? ae__queue_pop(w) : take_pinned(w);
+    return pinned_first ? ae__queue_pop(w) : ae__worker_take_pinned(w);
 }
 
 /* Every 61 slices what comes from outside goes first, so that a busy worker starves nobody. */
@@ -133,7 +133,11 @@ void ae__worker_main(void *arg)
     ae__os_look_allow();
     ae__worker_enter(w);
     while (atomic_load_explicit(&w->rt->stopping, memory_order_relaxed) < 2) {
-        ae__worker_step(w);
+        if (AE_UNLIKELY(w->spare)) {
+            ae__spare_step(w);
+        } else {
+            ae__worker_step(w);
+        }
     }
     ae__worker_leave(w);
     ae__os_fault_stack_drop(w->thread.fault_stack);

@@ -41,8 +41,12 @@ bool ae__queue_has_any(struct ae__worker *w);           /* also pinned ones */
 /* steal.c */
 struct ae__task *ae__steal(struct ae__worker *w);       /* while searching */
 
+struct ae__task *ae__worker_take_pinned(struct ae__worker *w); /* worker.c */
+
 /* park.c */
 void ae__worker_park(struct ae__worker *w);
+void ae__worker_rest(struct ae__worker *w); /* a spare that is not called: until it is woken */
+void ae__worker_poll(struct ae__worker *w, int64_t deadline_ns, struct ae__wakes *wakes);
 
 /* complete.c */
 void ae__task_finish(struct ae__worker *w, struct ae__task *task); /* after its last switch */

@@ -7,6 +7,7 @@
 #include "arch/watch.h"
 #include "base/assert.h"
 #include "sched/monitor.h"
+#include "sched/rescue.h"
 #include "sched/shortage.h"
 #include "task/stack.h"
 
@@ -120,7 +121,28 @@ WEAK void ae__lock_slow(struct ae__lock *lock)
     } while (atomic_exchange_explicit(&lock->word, 1, memory_order_acquire) != 0);
 }
 
-/* Nobody watches. */
+/* Nobody watches, and nobody is rescued. */
+WEAK bool ae__os_barrier_all(void)
+{
+    return true;
+}
+
+WEAK uint32_t ae__rescue_spares(const struct ae_runtime *rt)
+{
+    (void)rt;
+    return 0;
+}
+
+WEAK void ae__spare_step(struct ae__worker *w)
+{
+    (void)w;
+}
+
+WEAK void ae__spare_polled(struct ae__worker *w)
+{
+    (void)w;
+}
+
 WEAK int ae__monitor_start(struct ae_runtime *rt)
 {
     (void)rt;

@@ -620,6 +620,21 @@ void model_receive(unsigned slot)
     if (model__running) join(&clocks[model__self], &slots[slot % SLOTS]);
 }
 
+/* M4 for every thread at once: what any of them did happens before what any does next. */
+void model_barrier_all(void)
+{
+    if (!model__running) return;
+    seq_cst_order++;
+    for (int i = 0; i < MODEL_THREADS_MAX; i++) {
+        join(&fence_clock, &clocks[i]);
+    }
+    for (int i = 0; i < MODEL_THREADS_MAX; i++) {
+        join(&clocks[i], &fence_clock);
+        clocks[i].at[i]++;
+        fenced[i] = seq_cst_order;
+    }
+}
+
 static void set_dead(const void *memory, size_t bytes, bool dead)
 {
     uintptr_t at = (uintptr_t)memory, to = at + bytes;

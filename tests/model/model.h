@@ -126,4 +126,7 @@ void model_revive(const void *memory, size_t bytes);
 void model_publish(unsigned slot);
 void model_receive(unsigned slot);
 
+/* What membarrier(2) does: each thread passes a full barrier here. */
+void model_barrier_all(void);
+
 #endif

@@ -284,7 +284,8 @@ static void reset_runtime(void)
     model_assert(ae__slab_init(&rt.slab, BLOCKS) == 0);
     rt.config.shutdown_ns = -1;
     rt.workers = worker_list;
-    rt.workers_count = rt.workers_started = 1;
+    rt.workers_count = rt.slots_count = rt.workers_started = 1;
+    atomic_init(&rt.slots_live, 1);
     rt.steals = true;
     ae__inject_init(&rt.inject);
     ae__idle_init(&rt.idle, 1, sleepers);

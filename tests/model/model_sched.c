@@ -135,7 +135,7 @@ static void reset_worker(uint32_t i)
     memset(&drivers[i], 0, sizeof drivers[i]);
     w->rt = &rt;
     w->index = i;
-    w->driver = &drivers[i];
+    w->driver = w->home = &drivers[i];
     w->rng = 0x9E3779B97F4A7C15u;
     w->tick = 1; /* not the fair one first */
     w->sights = sights[i];
@@ -183,7 +183,8 @@ static void reset(void)
     memset(sights, 0, sizeof sights);
     memset(runs, 0, sizeof runs);
     rt.workers = worker_list;
-    rt.workers_count = WORKERS;
+    rt.workers_count = rt.slots_count = WORKERS;
+    atomic_init(&rt.slots_live, WORKERS);
     rt.steals = true;
     ae__inject_init(&rt.inject);
     ae__idle_init(&rt.idle, WORKERS, sleepers);

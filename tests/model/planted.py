@@ -94,6 +94,19 @@ bug('sched/two_outside', 'a sleeper is chosen twice', 'sched/idle.c',
 bug('sched/outside', 'ASLEEP is mistaken for AWAKE by who wakes', 'sched/queue.c',
     'memory_order_release) == AE__ASLEEP)', 'memory_order_release) == AE__AWAKE)')
 
+# ---- rescue ----
+
+bug('rescue/open', 'a queue is opened without a barrier', 'sched/rescue.c',
+    'bool done = ae__os_barrier_all();', 'bool done = true;')
+bug('rescue/open', 'a queue is opened while its owner takes from it', 'sched/rescue.c',
+    'return atomic_load_explicit(&w->at_queue, memory_order_acquire) == 0;', 'return true;')
+bug('rescue/open', 'the owner does not say that it takes', 'sched/queue.c',
+    'atomic_store_explicit(&w->at_queue, 1, memory_order_relaxed);', '')
+bug('rescue/call', 'nobody is told of what waits at a stuck worker', 'sched/rescue.c',
+    'ae__wake_one(rt);\n    }\n}', '}\n}')
+bug('rescue/leave', 'a spare that leaves goes on searching', 'sched/rescue.c',
+    'if (w->searching) { /* X2', 'if (0) { /* X2')
+
 # ---- the wait word and wait queues ----
 
 bug('wait/cancel_alone', 'a sleeper does not look for a cancel once it is parked', 'sched/wait.c',

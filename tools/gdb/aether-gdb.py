@@ -412,7 +412,7 @@ class Workers(gdb.Command):
         """One line for each worker of each runtime."""
         threads = {int(record["worker"]): thread for thread, record in thread_records()}
         for rt in runtimes():
-            for i in range(int(rt["workers_count"])):
+            for i in range(int(rt["slots_live"])):
                 self.line(rt["workers"][i].dereference(), threads)
             print(f"shared queue: {int(rt['inject']['length'])} tasks")
 
