@@ -14,8 +14,8 @@ int64_t ae__os_thread_cpu(uint64_t id);
  * in its life, 0 where the kernel does not tell. */
 bool ae__os_thread_sleeps(uint64_t id, int64_t *queued_ns);
 
-/* All threads of the process pass a full memory barrier. False: the kernel has no such call. What
- * is on either side of a compiler barrier in another thread is then on the same side of this one. */
+/* All threads of the process pass a full memory barrier. False: the kernel has no such call. It is
+ * a barrier for them where they have one for the compiler only. */
 bool ae__os_barrier_all(void);
 
 static inline void ae__compiler_barrier(void)
