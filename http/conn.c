@@ -86,9 +86,9 @@ static ssize_t write_piece(struct conn *c, struct iovec *parts, int count, size_
         parts++;
         count--;
     }
-    if (total <= WRITE_PIECE && count > 1) return ae_writev(c->stream, parts, count);
+    if (total <= WRITE_PIECE && count > 1) return ae_writev_behind(c->stream, parts, count);
     size_t n = parts->iov_len < WRITE_PIECE ? parts->iov_len : WRITE_PIECE;
-    return ae_write(c->stream, parts->iov_base, n);
+    return ae_write_behind(c->stream, parts->iov_base, n);
 }
 
 int ae__http_conn_write(struct conn *c, struct iovec *parts, int count)

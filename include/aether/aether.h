@@ -13,6 +13,7 @@
 #include <aether/wait.h>
 #include <aether/net.h>
 #include <aether/file.h>
+#include <aether/dir.h>
 #include <aether/sync.h>
 #include <aether/chan.h>
 #include <aether/blocking.h>

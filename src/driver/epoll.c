@@ -154,7 +154,7 @@ static int wait_events(struct ae__driver *driver, struct epoll_event *events, in
 
 int64_t ae__driver_rest(int64_t deadline_ns)
 {
-    if (deadline_ns == 0) return 0;
+    if (deadline_ns <= AE__POLL_PEEK) return 0;
     if (deadline_ns == AE_FOREVER) return -1;
     int64_t rest_ns = deadline_ns - ae__os_now();
     return rest_ns < 0 ? 0 : rest_ns;

@@ -120,6 +120,9 @@ static void reset(struct ae__fd *fd, int number, unsigned flags, struct ae__fd_r
     ae__lock_acquire(&fd->lock);
     AE_ASSERT(fd->number == -1 && fd->uses == 0);
     AE_ASSERT(!fd->flights);
+    AE_ASSERT(!fd->parcel);
+    fd->write_error = 0;
+    fd->ends_later = false;
     fd->box = (struct ae__box){ .left = 0 };
     atomic_store_explicit(&fd->boxed, false, memory_order_relaxed);
     fd->number = number;
@@ -221,6 +224,30 @@ void ae__fd_close(struct ae__fd *fd)
     ae__lock_release(&fd->lock);
     if (unused) ae__fd_close_number(fd);
     ae__ready_all(&wakes);
+}
+
+int ae__fd_shutdown(struct ae__fd *fd, uint32_t generation)
+{
+    bool now = false, last;
+    int rc = 0;
+
+    ae__lock_acquire(&fd->lock);
+    if (fd->generation != generation) {
+        rc = -ENOTCONN;
+    } else if (fd->parcel) {
+        fd->ends_later = true;
+    } else {
+        now = true;
+        fd->uses++;
+    }
+    ae__lock_release(&fd->lock);
+    if (!now) return rc;
+    rc = ae__socket_shutdown(fd->number);
+    ae__lock_acquire(&fd->lock);
+    last = --fd->uses == 0 && fd->closing;
+    ae__lock_release(&fd->lock);
+    if (last) ae__fd_close_number(fd);
+    return rc;
 }
 
 /* ---- system calls on it ---- */

@@ -46,6 +46,9 @@ struct ae__fd {
     struct ae__fd_side sides[2];
     struct ae__driver *home;
     struct ae__flight *flights; /* requests that a ring holds */
+    struct ae__flight *parcel;  /* one of them: what was written behind; NULL: nothing */
+    int16_t write_error;        /* of such, for the next write; 0: none */
+    bool ends_later;            /* end the writing direction when the parcel has landed */
     struct ae__box box;
     struct ae__fd_ref *ref; /* the owner's; NULL for foreign ones */
     struct ae__fds *fds; /* set once */

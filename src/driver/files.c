@@ -95,22 +95,45 @@ int ae__file_sys_open_beneath(int dir, const char *path, int flags)
 
 /* ---- the rest ---- */
 
+/* RWF_NOWAIT does not help here: a read past the cache is begun without a wait, then waited for. */
+bool ae__file_waits_for_reads(int flags)
+{
+    return flags & O_DIRECT;
+}
+
+bool ae__file_waits_for_writes(int flags)
+{
+    return flags & (O_DIRECT | O_SYNC | O_DSYNC);
+}
+
+void ae__file_stat_from(const struct statx *st, struct ae_file_stat *out)
+{
+    *out = (struct ae_file_stat){
+        .size = (int64_t)st->stx_size,
+        .mtime_ns = (int64_t)st->stx_mtime.tv_sec * AE_SEC + st->stx_mtime.tv_nsec,
+        .device = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor,
+        .inode = st->stx_ino,
+        .mode = st->stx_mode,
+        .is_regular = S_ISREG(st->stx_mode),
+        .is_directory = S_ISDIR(st->stx_mode),
+    };
+}
+
 int ae__file_sys_stat(int number, struct ae_file_stat *out)
 {
     struct statx st;
     const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
 
     if (statx(number, "", flags, STATX_BASIC_STATS, &st) < 0) return -errno;
-    *out = (struct ae_file_stat){
-        .size = (int64_t)st.stx_size,
-        .mtime_ns = (int64_t)st.stx_mtime.tv_sec * AE_SEC + st.stx_mtime.tv_nsec,
-        .device = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor,
-        .inode = st.stx_ino,
-        .mode = st.stx_mode,
-        .is_regular = S_ISREG(st.stx_mode),
-        .is_directory = S_ISDIR(st.stx_mode),
-    };
+    ae__file_stat_from(&st, out);
     return 0;
+}
+
+int64_t ae__file_sys_seek(int number, int64_t offset, int whence)
+{
+    off_t at = lseek(number, offset, whence);
+
+    return at < 0 ? -errno : at;
 }
 
 ssize_t ae__file_sys_readat(int number, void *buf, size_t size, int64_t offset)
@@ -118,18 +141,58 @@ ssize_t ae__file_sys_readat(int number, void *buf, size_t size, int64_t offset)
     ssize_t n;
 
     do {
-        n = pread(number, buf, size, offset);
+        n = offset < 0 ? read(number, buf, size) : pread(number, buf, size, offset);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
 
+ssize_t ae__file_sys_writeat(int number, const void *buf, size_t size, int64_t offset)
+{
+    ssize_t n;
+
+    do {
+        n = offset < 0 ? write(number, buf, size) : pwrite(number, buf, size, offset);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+int ae__file_sys_sync(int number, bool data_only)
+{
+    int rc = data_only ? fdatasync(number) : fsync(number);
+
+    return rc < 0 ? -errno : 0;
+}
+
+int ae__file_sys_truncate(int number, int64_t size)
+{
+    int rc;
+
+    do {
+        rc = ftruncate(number, size);
+    } while (rc < 0 && errno == EINTR);
+    return rc < 0 ? -errno : 0;
+}
+
+static ssize_t cached_result(ssize_t n)
+{
+    if (n >= 0) return n;
+    if (errno == ENOSYS || errno == ESPIPE) return -EOPNOTSUPP;
+    return errno == EINTR ? -EAGAIN : -errno;
+}
+
+/* The version 2 of these calls takes -1 for the position. */
 ssize_t ae__file_sys_readat_cached(int number, void *buf, size_t size, int64_t offset)
 {
     struct iovec part = { .iov_base = buf, .iov_len = size };
 
-    ssize_t n = preadv2(number, &part, 1, offset, RWF_NOWAIT);
-    if (n >= 0) return n;
-    return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? -EAGAIN : -errno;
+    return cached_result(preadv2(number, &part, 1, offset, RWF_NOWAIT));
+}
+
+ssize_t ae__file_sys_writeat_cached(int number, const void *buf, size_t size, int64_t offset)
+{
+    struct iovec part = { .iov_base = (void *)buf, .iov_len = size };
+
+    return cached_result(pwritev2(number, &part, 1, offset, RWF_NOWAIT));
 }
 
 void ae__file_sys_close(int number)

@@ -273,9 +273,14 @@ int ae__ring_reap(struct ae__ring *ring)
 
 int ae__ring_wait(struct ae__ring *ring, int64_t rest_ns)
 {
+    return ae__ring_wait_for(ring, 1, rest_ns);
+}
+
+int ae__ring_wait_for(struct ae__ring *ring, unsigned wanted, int64_t rest_ns)
+{
     struct __kernel_timespec rest = { .tv_sec = rest_ns / AE_SEC, .tv_nsec = rest_ns % AE_SEC };
     struct io_uring_getevents_arg arg = { .ts = (uint64_t)(uintptr_t)&rest };
 
-    if (rest_ns < 0) return enter(ring, 1, IORING_ENTER_GETEVENTS, NULL, 0);
-    return enter(ring, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
+    if (rest_ns < 0) return enter(ring, wanted, IORING_ENTER_GETEVENTS, NULL, 0);
+    return enter(ring, wanted, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
 }

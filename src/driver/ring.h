@@ -60,6 +60,8 @@ struct io_uring_sqe *ae__ring_next(struct ae__ring *ring, uint32_t *place);
 int ae__ring_submit(struct ae__ring *ring);
 int ae__ring_reap(struct ae__ring *ring);
 int ae__ring_wait(struct ae__ring *ring, int64_t rest_ns);
+/* The same until `wanted` are there: those that the submission itself completes count. */
+int ae__ring_wait_for(struct ae__ring *ring, unsigned wanted, int64_t rest_ns);
 
 /* Entries that the kernel has not seen yet. */
 static inline uint32_t ae__ring_pending(const struct ae__ring *ring)

@@ -127,7 +127,7 @@ static void poll_port(struct ae__driver *driver, int64_t deadline_ns, struct ae_
     AE_ASSERT(deadline_ns >= 0);
     AE_ASSERT(!port->waits);
     ae__driver_count(&driver->polls, 1);
-    if (deadline_ns == 0) {
+    if (deadline_ns <= AE__POLL_PEEK) {
         ae__sim_pass();
     } else if (port->count == 0 && !port->woken && deadline_ns > ae__sim->now_ns) {
         port->waits = true;

@@ -21,6 +21,9 @@ int ae__socket_set(int number, int level, int name, const void *value, size_t si
 int ae__socket_get(int number, int level, int name, void *value, size_t *size);
 int ae__socket_set_int(int number, int level, int name, int value);
 int ae__socket_shutdown(int number); /* the writing direction */
+/* The same of one that has its object, behind what was written behind. In fd.c. */
+struct ae__fd;
+int ae__fd_shutdown(struct ae__fd *fd, uint32_t generation);
 
 /* The family of a stream socket that somebody else opened; makes it non-blocking and close-on-exec.
  * -ENOTSOCK; -EINVAL: another kind of socket. */

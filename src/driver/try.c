@@ -122,6 +122,7 @@ static ssize_t attempt(struct ae__op *op, int number, enum ae__fd_left *left)
     case AE__OP_SENDFILE:
         return try_sendfile(op, number);
     case AE__OP_POLL:
+    case AE__OP_BEHIND:
     case AE__OP_FILE_READ:
     case AE__OP_FILE_WRITE:
     case AE__OP_FILE_SYNC:

@@ -25,7 +25,8 @@
  * U8  Rings are made after privileges were dropped, and refuse all opcodes but those used here.
  * U9  The kernel hands out at most 20 completions an entry with DEFER_TASKRUN, so the poll goes on
  *     until it has no more, within a bound.
- * U10 and U11, on what is received for deferred starts, are in uring_box.c. */
+ * U10 and U11, on what is received for deferred starts, are in uring_box.c; U12 and U13, on what is
+ * written behind, in uring_behind.c. */
 #include "driver/uring.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ enum {
     ENTRIES = 256,
     COMPLETIONS = 4096,
     LANDED_MAX = 512, /* by one poll: tasks shall run, too */
+    PARCEL_WAIT_NS = 100000,
 };
 
 static const uint8_t opcodes[] = {
@@ -138,13 +140,14 @@ static void destroy(struct ae__driver *driver)
     struct ae__uring *u = driver->uring;
     if (u) {
         AE_ASSERT(atomic_load(&u->in_air) == 0); /* U1: stacks are about to go */
-        AE_ASSERT(!u->mail || u->mail->code == AE__OP_POLL);
+        AE_ASSERT(!u->mail || u->mail->code == AE__OP_POLL || u->mail->code == AE__OP_BEHIND);
         ae__ring_close(&u->ring);
         for (struct ae__flight *f = u->spare, *next; f; f = next) {
             next = f->next;
             ae__mem_free(f);
         }
         ae__uring_boxes_end(u);
+        ae__uring_parcels_end(u);
         ae__mem_free(u->messages);
         ae__mem_free(u);
     }
@@ -226,6 +229,8 @@ static void count_entry(struct ae__driver *driver)
 
     ae__driver_count(&driver->syscalls, 1);
     ae__driver_count(&u->submitted, ae__ring_pending(&u->ring));
+    u->parcels_fresh = 0;
+    u->put_off = false;
 }
 
 /* EINTR, and EBUSY or EAGAIN when the kernel is short of memory: what was not taken is taken the
@@ -239,8 +244,8 @@ static void flush(struct ae__driver *driver)
 {
     struct ae__uring *u = driver->uring;
 
-    if (!u->ring.enabled) become_owner(driver);
     if (ae__ring_pending(&u->ring) == 0) return;
+    if (!u->ring.enabled) become_owner(driver);
     count_entry(driver);
     expect_entered(ae__ring_submit(&u->ring));
 }
@@ -272,13 +277,32 @@ static unsigned land_all(struct ae__driver *driver, struct ae__wakes *wakes)
     return n;
 }
 
+/* Parcels are nothing to wake up for: the kernel completes them as it takes them, so something else
+ * is there when so many and one are. One that finds its socket full does not, so the wait is short,
+ * and the next one counts none of these. */
+static int wait_beyond(struct ae__uring *u, unsigned parcels, int64_t rest_ns)
+{
+    if (parcels == 0) return ae__ring_wait(&u->ring, rest_ns);
+    bool longer = rest_ns < 0 || rest_ns > PARCEL_WAIT_NS;
+    return ae__ring_wait_for(&u->ring, parcels + 1, longer ? PARCEL_WAIT_NS : rest_ns);
+}
+
 static void enter_kernel(struct ae__driver *driver, int64_t rest_ns)
 {
-    struct ae__ring *ring = &driver->uring->ring;
+    struct ae__uring *u = driver->uring;
+    unsigned parcels = u->parcels_fresh;
 
     count_entry(driver);
     ae__driver_count(&driver->polls, 1);
-    expect_entered(rest_ns == 0 ? ae__ring_reap(ring) : ae__ring_wait(ring, rest_ns));
+    expect_entered(rest_ns == 0 ? ae__ring_reap(&u->ring) : wait_beyond(u, parcels, rest_ns));
+}
+
+/* Requests gather until the worker has nothing else to do: its wait submits them. It may find work
+ * elsewhere instead, but not twice. */
+static bool may_put_off(struct ae__uring *u, int64_t deadline_ns)
+{
+    if (deadline_ns != AE__POLL_PEEK || ae__ring_kernel_has_more(&u->ring)) return false;
+    return !u->put_off && ae__ring_pending(&u->ring) > 0;
 }
 
 static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
@@ -292,6 +316,11 @@ static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae_
         all = ae__uring_read_mail(driver);
     }
     unsigned n = land_all(driver, wakes);
+    if (may_put_off(u, deadline_ns)) {
+        u->put_off = true;
+        ae__driver_count(&driver->events, n);
+        return;
+    }
     int64_t rest_ns = n == 0 && all ? ae__driver_rest(deadline_ns) : 0;
     if (rest_ns != 0 || ae__ring_pending(&u->ring) || ae__ring_kernel_has_more(&u->ring)) {
         enter_kernel(driver, rest_ns);

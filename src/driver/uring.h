@@ -12,6 +12,15 @@ struct msghdr;
 
 enum { AE__URING_BUFFERS = 256, AE__URING_BUFFER_BYTES = 4096 };
 
+/* What was written behind: see uring_behind.c. */
+enum { AE__PARCEL_BYTES = 3968 };
+struct ae__parcel {
+    struct ae__flight flight;
+    struct ae__parcel *next; /* among the spare ones */
+    uint32_t at, size;       /* bytes sent, bytes in all */
+    char data[AE__PARCEL_BYTES];
+};
+
 struct ae__uring {
     struct ae__ring ring;
 
@@ -20,6 +29,10 @@ struct ae__uring {
     struct ae__flight *spare;     /* polls that are not in use, linked through next */
     uint32_t spare_count;
     _Atomic(uint64_t) in_air;     /* operations whose memory the kernel has */
+    struct ae__parcel *parcels;   /* spare ones */
+    uint32_t parcel_count;        /* made so far */
+    uint32_t parcels_fresh;       /* launched since the last entry */
+    bool put_off;                 /* a poll that did not wait left entries to the next one */
 
     struct io_uring_buf_ring *buffers; /* NULL: starts poll */
     char *storage;
@@ -47,10 +60,7 @@ ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op);
 int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor *actor,
                   uint32_t sequence, uint16_t reason);
 ssize_t ae__uring_cancel(struct ae__driver *driver, struct ae__op *op);
-/* A file operation, on the caller's own ring; and its result once it has landed. */
-void ae__uring_arm_file(struct ae__driver *mine, struct ae__op *op, struct ae__actor *actor,
-                        uint32_t sequence);
-ssize_t ae__uring_take(struct ae__op *op);
+ssize_t ae__uring_take(struct ae__op *op); /* its result, once it has landed */
 /* The descriptor is closing; under its lock: have all its flights end soon, claim who polls. */
 void ae__uring_recall_all(struct ae__fd *fd, struct ae__wakes *wakes);
 /* The rings are gone: so are flights, which can be polls only. */
@@ -60,6 +70,25 @@ void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
                     struct ae__wakes *wakes);
 /* Owner: do what others asked for. False: some of it must wait for room. */
 bool ae__uring_read_mail(struct ae__driver *driver);
+
+/* Under the descriptor's lock: launch a flight that is filled in, now or by its home's owner. */
+void ae__uring_send_off(struct ae__driver *mine, struct ae__flight *flight);
+/* Owner, under the lock: launch one that has landed once more. */
+void ae__uring_launch_again(struct ae__flight *flight);
+
+/* uring_file.c */
+void ae__uring_prepare_file(struct io_uring_sqe *sqe, const struct ae__op *op);
+
+/* uring_behind.c */
+/* What was written before comes first, and a copy may do. True: *n is the result of the attempt,
+ * AE__WOULD_BLOCK to wait for what was written behind. False: go on. mine: the caller's own driver
+ * of this runtime, or NULL. */
+bool ae__uring_behind(struct ae__driver *mine, struct ae__op *op, ssize_t *n);
+void ae__uring_prepare_parcel(struct io_uring_sqe *sqe, const struct ae__flight *flight);
+/* Owner, under the lock. True: not all of it is out, it was launched again. */
+bool ae__uring_parcel_goes_on(struct ae__flight *flight, int result);
+void ae__uring_land_parcel(struct ae__flight *flight, int result, struct ae__wakes *wakes);
+void ae__uring_parcels_end(struct ae__uring *u);
 
 /* uring_box.c */
 void ae__uring_boxes_begin(struct ae__driver *driver); /* owner */

@@ -27,7 +27,7 @@ enum flight_state {
 
 enum {
     SPARE_MAX = 512,
-    PENDING_MAX = 32,                /* entries that may gather before they are submitted */
+    PENDING_MAX = 128,               /* entries that may gather before they are submitted */
     LENGTH_MAX = 1 << 30,            /* of one request: lengths are 32 bits in the ring */
     GATHER_MAX = 16 << 10,           /* larger writes are sent at once */
 };
@@ -47,6 +47,12 @@ static struct ae__lock *lock_of(struct ae__flight *flight)
 static bool is_poll(const struct ae__flight *flight)
 {
     return flight->code == AE__OP_POLL;
+}
+
+/* Whose memory is the driver's, not that of a task which waits. */
+static bool is_ours(const struct ae__flight *flight)
+{
+    return is_poll(flight) || flight->code == AE__OP_BEHIND;
 }
 
 /* The caller's own ring, if it is one of this descriptor's runtime. */
@@ -207,18 +213,6 @@ static void prepare_accept(struct io_uring_sqe *sqe, const struct ae__op *op)
     sqe->accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 }
 
-static void prepare_file(struct io_uring_sqe *sqe, const struct ae__op *op)
-{
-    if (op->code == AE__OP_FILE_SYNC) {
-        sqe->opcode = IORING_OP_FSYNC;
-    } else {
-        sqe->opcode = op->code == AE__OP_FILE_READ ? IORING_OP_READ : IORING_OP_WRITE;
-        sqe->addr = (uintptr_t)op->file.buf;
-        sqe->len = (uint32_t)(op->file.size < LENGTH_MAX ? op->file.size : LENGTH_MAX);
-        sqe->off = (uint64_t)op->file.offset;
-    }
-}
-
 static void prepare(struct ae__driver *home, struct io_uring_sqe *sqe, struct ae__flight *flight,
                     uint32_t place)
 {
@@ -243,10 +237,13 @@ static void prepare(struct ae__driver *home, struct io_uring_sqe *sqe, struct ae
     case AE__OP_POLL:
         prepare_start(sqe, flight);
         break;
+    case AE__OP_BEHIND:
+        ae__uring_prepare_parcel(sqe, flight);
+        break;
     case AE__OP_FILE_READ:
     case AE__OP_FILE_WRITE:
     case AE__OP_FILE_SYNC:
-        prepare_file(sqe, op);
+        ae__uring_prepare_file(sqe, op);
         break;
     }
 }
@@ -255,7 +252,7 @@ static void count_air(struct ae__driver *home, const struct ae__flight *flight, 
 {
     uint64_t now = atomic_load_explicit(&home->uring->in_air, memory_order_relaxed);
 
-    if (is_poll(flight)) return;
+    if (is_ours(flight)) return;
     atomic_store_explicit(&home->uring->in_air, now + (uint64_t)change, memory_order_relaxed);
 }
 
@@ -288,8 +285,14 @@ static bool recall_by_ring(struct ae__flight *flight)
     return true;
 }
 
-/* Under the lock: launch it here, or have its home do it. */
-static void send_off(struct ae__driver *mine, struct ae__flight *flight)
+void ae__uring_launch_again(struct ae__flight *flight)
+{
+    if (launch(flight)) return;
+    flight->state = FLIGHT_POSTED;
+    post(flight);
+}
+
+void ae__uring_send_off(struct ae__driver *mine, struct ae__flight *flight)
 {
     link_flight(flight);
     if (mine == flight->home && launch(flight)) return;
@@ -372,7 +375,7 @@ static bool may_shut_down(const struct ae__fd *fd)
     for (const struct ae__flight *f = fd->flights; f; f = f->next) {
         if (f->code == AE__OP_ACCEPT) return false; /* others may listen on it, too */
     }
-    return true;
+    return !fd->parcel; /* U13 */
 }
 
 void ae__uring_recall_all(struct ae__fd *fd, struct ae__wakes *wakes)
@@ -386,14 +389,15 @@ void ae__uring_recall_all(struct ae__fd *fd, struct ae__wakes *wakes)
     for (struct ae__flight *f = fd->flights, *next; f; f = next) {
         next = f->next;
         struct ae__actor *actor = f->actor;
-        bool poll = is_poll(f);
+        bool poll = is_poll(f), ours = is_ours(f);
         uint16_t reason = poll ? AE__REASON_CLOSED : f->reason;
         uint32_t sequence = f->sequence;
-        if (poll) f->actor = NULL;
-        bool ended = recall(mine, f);
+        if (ours) f->actor = NULL;
+        bool still_here = f == fd->parcel && f->state == FLIGHT_POSTED; /* U13 */
+        bool ended = !still_here && recall(mine, f);
         if (ended) (void)unlink_flight(f);
         if (ended && poll) put_poll(mine, f);
-        if (actor && (poll || ended)) ae__wait_wake(actor, sequence, reason, wakes);
+        if (actor && (ours || ended)) ae__wait_wake(actor, sequence, reason, wakes);
     }
 }
 
@@ -401,12 +405,12 @@ void ae__uring_lose_flights(struct ae__fd *fd)
 {
     struct ae__flight *f = fd->flights;
 
-    fd->flights = NULL;
+    fd->flights = fd->parcel = NULL;
     for (struct ae__flight *next; f; f = next) {
-        AE_ASSERT(is_poll(f)); /* U1 */
+        AE_ASSERT(is_ours(f)); /* U1 */
         next = f->next;
         fd->uses--;
-        ae__mem_free(f);
+        ae__mem_free(f); /* a parcel begins with its flight */
     }
     if (fd->closing && fd->uses == 0) ae__fd_close_number(fd);
 }
@@ -475,14 +479,26 @@ static void land_op(struct ae__driver *driver, struct ae__flight *flight, int re
  * it was if it had been recalled and somebody else waits for it by now. */
 static bool goes_again(struct ae__flight *flight, int result)
 {
+    if (flight->code == AE__OP_BEHIND) return ae__uring_parcel_goes_on(flight, result);
     if (!flight->boxes || !flight->actor || flight->scale == 0) return false;
     if (result != -ENOBUFS && result != -ECANCELED) return false;
     flight->boxes = result == -ECANCELED;
     flight->recalled = false;
-    if (launch(flight)) return true;
-    flight->state = FLIGHT_POSTED;
-    post(flight);
+    ae__uring_launch_again(flight);
     return true;
+}
+
+/* Under the lock; the flight is unlinked. */
+static void land(struct ae__driver *driver, struct ae__flight *flight, int result,
+                 struct ae__wakes *wakes)
+{
+    if (flight->code == AE__OP_BEHIND) {
+        ae__uring_land_parcel(flight, result, wakes);
+    } else if (is_poll(flight)) {
+        land_poll(driver, flight, result, wakes);
+    } else {
+        land_op(driver, flight, result, wakes);
+    }
 }
 
 void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
@@ -502,11 +518,7 @@ void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
     if (flight->boxes) ae__uring_fill_box(driver, fd, cqe);
     if (fd) note_readiness(flight, cqe);
     bool last = unlink_flight(flight);
-    if (is_poll(flight)) {
-        land_poll(driver, flight, cqe->res, wakes);
-    } else {
-        land_op(driver, flight, cqe->res, wakes);
-    }
+    land(driver, flight, cqe->res, wakes);
     ae__lock_release(lock);
     if (last) ae__fd_close_number(fd);
 }
@@ -554,6 +566,29 @@ static bool gathers(const struct ae__driver *driver, const struct ae__op *op)
     return op->code == AE__OP_READ && !fd->more;
 }
 
+static bool sends(const struct ae__op *op)
+{
+    return op->code == AE__OP_WRITEV || op->code == AE__OP_SENDFILE;
+}
+
+static void limit_gathered(struct ae__driver *mine)
+{
+    if (ae__ring_pending(&mine->uring->ring) >= PENDING_MAX) ae__uring_ops.flush(mine);
+}
+
+/* False: a system call of its own is the way. */
+static bool try_behind(struct ae__driver *driver, struct ae__op *op, ssize_t *n)
+{
+    struct ae__driver *mine = driver && driver->fds == op->fd->fds ? driver : NULL;
+
+    if (ae__uring_behind(mine, op, n)) {
+        if (mine) limit_gathered(mine);
+        return true;
+    }
+    *n = AE__WOULD_BLOCK;
+    return gathers(driver, op);
+}
+
 ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op)
 {
     AE_ASSERT(op->flight.state == FLIGHT_NONE || op->flight.state == FLIGHT_LANDED);
@@ -565,6 +600,9 @@ ssize_t ae__uring_try(struct ae__driver *driver, struct ae__op *op)
         bool busy;
         ssize_t n = ae__uring_read_box(my_driver(op->fd), op, &busy);
         if (n != AE__WOULD_BLOCK || busy || gathers(driver, op)) return n;
+    } else if (sends(op)) {
+        ssize_t n;
+        if (try_behind(driver, op, &n)) return n;
     } else if (gathers(driver, op)) return is_closed(op) ? -ECANCELED : AE__WOULD_BLOCK;
     return ae__epoll_try(driver, op);
 }
@@ -615,18 +653,25 @@ static struct ae__flight *flight_for(struct ae__driver *mine, struct ae__op *op)
 
 enum { ATTACHED = 1 << 16 };
 
-/* U10: to read, or to start, with a receive in the air. False: there is none, or it matters not. */
+/* What must land before this one may go: to read or to start, a receive in the air (U10); to send,
+ * a parcel (U12). */
+static struct ae__flight *ahead_of(struct ae__fd *fd, const struct ae__flight *flight)
+{
+    if (flight->code == AE__OP_WRITEV || flight->code == AE__OP_SENDFILE) return fd->parcel;
+    return flight->code == AE__OP_READ || flight->boxes ? ae__uring_receiver(fd) : NULL;
+}
+
 static bool attach(struct ae__fd *fd, struct ae__flight *flight)
 {
-    struct ae__flight *receiver = ae__uring_receiver(fd);
+    struct ae__flight *other = ahead_of(fd, flight);
 
-    if (!receiver || (flight->code != AE__OP_READ && !flight->boxes)) return false;
-    bool still_waits = ae__fd_still_waits(receiver->actor, receiver->sequence);
-    AE_ASSERT(!still_waits); /* misuse: two readers on one descriptor */
-    receiver->actor = flight->actor;
-    receiver->sequence = flight->sequence;
-    receiver->reason = flight->reason;
-    receiver->scale = is_poll(flight) ? flight->scale : 0;
+    if (!other) return false;
+    bool still_waits = ae__fd_still_waits(other->actor, other->sequence);
+    AE_ASSERT(!still_waits); /* misuse: two readers, or two writers, on one descriptor */
+    other->actor = flight->actor;
+    other->sequence = flight->sequence;
+    other->reason = flight->reason;
+    other->scale = is_poll(flight) ? flight->scale : 0;
     return true;
 }
 
@@ -650,7 +695,7 @@ static int arm_locked(struct ae__driver *mine, struct ae__op *op, struct ae__fli
     if (attach(fd, flight)) return ATTACHED;
     if (flight->boxes && is_read_from(fd)) flight->boxes = false;
     expect_alone(flight);
-    send_off(mine, flight);
+    ae__uring_send_off(mine, flight);
     return 0;
 }
 
@@ -677,24 +722,8 @@ int ae__uring_arm(struct ae__driver *driver, struct ae__op *op, struct ae__actor
     if (rc != 0 && is_poll(flight)) put_poll(mine, flight);
     if (rc == ATTACHED) return 0;
     if (rc != 0) return rc;
-    if (mine && ae__ring_pending(&mine->uring->ring) >= PENDING_MAX) ae__uring_ops.flush(mine);
+    if (mine) limit_gathered(mine);
     return 0;
-}
-
-void ae__uring_arm_file(struct ae__driver *mine, struct ae__op *op, struct ae__actor *actor,
-                        uint32_t sequence)
-{
-    struct ae__flight *flight = &op->flight;
-
-    AE_ASSERT(mine != NULL && op->fd == NULL);
-    op->actor = actor;
-    *flight = (struct ae__flight){
-        .home = mine, .code = (uint8_t)op->code, .actor = actor,
-        .sequence = sequence, .reason = AE__REASON_DONE,
-    };
-    ae__lock_acquire(lock_of(flight));
-    send_off(mine, flight);
-    ae__lock_release(lock_of(flight));
 }
 
 /* A poll: whoever bears the actor's name is left over. Its memory is not the caller's. */
@@ -730,8 +759,8 @@ static void bring_back(struct ae__driver *mine, struct ae__op *op)
         return;
     }
     if (flight->state == FLIGHT_NONE) { /* it had attached itself to another */
-        struct ae__flight *receiver = ae__uring_receiver(op->fd);
-        if (receiver && receiver->actor == self) receiver->actor = NULL;
+        struct ae__flight *other = ahead_of(op->fd, flight);
+        if (other && other->actor == self) other->actor = NULL;
         ae__lock_release(lock);
         flight->state = FLIGHT_LANDED;
         flight->result = -ECANCELED;

@@ -76,9 +76,9 @@ static void show_window(const struct window *w, struct iovec *copy, struct ae__o
     op->writev.iov = copy;
 }
 
-static ssize_t socket_writev(ae_stream *stream, const struct iovec *parts, int count)
+static ssize_t write_socket(ae_stream *stream, const struct iovec *parts, int count, bool behind)
 {
-    struct ae__op op = { .code = AE__OP_WRITEV };
+    struct ae__op op = { .code = AE__OP_WRITEV, .writev.behind = behind };
     struct iovec copy[WINDOW_PARTS];
     struct window w = { .parts = parts, .count = count };
     ssize_t done = 0;
@@ -96,11 +96,21 @@ static ssize_t socket_writev(ae_stream *stream, const struct iovec *parts, int c
     return done;
 }
 
+static ssize_t socket_writev(ae_stream *stream, const struct iovec *parts, int count)
+{
+    return write_socket(stream, parts, count, false);
+}
+
 /* ---- the rest of the type ---- */
 
 static int socket_shutdown(ae_stream *stream)
 {
-    return ae__socket_shutdown(socket_stream_of(stream)->socket.number);
+    const struct ae__socket *socket = &socket_stream_of(stream)->socket;
+    /* acquire pairs with the release that published it */
+    struct ae__fd *fd = atomic_load_explicit(&socket->ref.fd, memory_order_acquire);
+
+    if (!fd) return ae__socket_shutdown(socket->number);
+    return ae__fd_shutdown(fd, socket->ref.generation);
 }
 
 static void socket_close(ae_stream *stream)
@@ -192,6 +202,20 @@ ssize_t ae_writev(ae_stream *stream, const struct iovec *parts, int count)
 {
     AE_ASSERT(stream != NULL && count >= 0);
     return stream->ops->writev(stream, parts, count);
+}
+
+ssize_t ae_writev_behind(ae_stream *stream, const struct iovec *parts, int count)
+{
+    AE_ASSERT(stream != NULL && count >= 0);
+    if (ae__stream_is_socket(stream)) return write_socket(stream, parts, count, true);
+    return stream->ops->writev(stream, parts, count);
+}
+
+ssize_t ae_write_behind(ae_stream *stream, const void *buf, size_t size)
+{
+    const struct iovec part = { .iov_base = (void *)buf, .iov_len = size };
+
+    return ae_writev_behind(stream, &part, 1);
 }
 
 int ae_shutdown(ae_stream *stream)

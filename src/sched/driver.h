@@ -47,10 +47,14 @@ enum ae__op_code {
     AE__OP_CONNECT,  /* addr; -EBUSY: a Unix listener's queue is full, which nothing signals */
     AE__OP_POLL,     /* events: waits for readiness; result: the events; never tried, only armed */
     AE__OP_SENDFILE, /* file, offset, size: one attempt, may be short */
+    AE__OP_BEHIND,   /* a ring's own: what was written behind (driver/uring_behind.c) */
     AE__OP_FILE_READ, /* these three need no registered descriptor, and a ring */
     AE__OP_FILE_WRITE,
     AE__OP_FILE_SYNC,
 };
+
+/* A deadline that is over: a poll that waits follows at once, unless something is found. */
+#define AE__POLL_PEEK INT64_C(1)
 
 #define AE__WOULD_BLOCK ((ssize_t)-11) /* -EAGAIN, as tries return it */
 
@@ -78,12 +82,12 @@ struct ae__op {
     struct ae__fd *fd;
     union {
         struct { void *buf; size_t size; } read;
-        struct { const struct iovec *iov; int count; } writev;
+        struct { const struct iovec *iov; int count; bool behind; } writev; /* may be copied */
         struct { void *addr; uint32_t *length; } accept;   /* sockaddr, in/out length */
         struct { const void *addr; uint32_t length; } connect;
         struct { unsigned events; uint16_t scale; } poll;  /* enum ae_events */
         struct { int file; int64_t offset; size_t size; } sendfile;
-        struct { int number; void *buf; size_t size; int64_t offset; } file;
+        struct { int number; bool data_only; void *buf; size_t size; int64_t offset; } file;
     };
     struct ae__actor *actor; /* who it was armed for: set by arm, used by cancel */
     uint32_t sequence;
@@ -123,8 +127,8 @@ struct ae__driver_ops {
 
     /* Push what was gathered to the kernel (io_uring: submit). */
     void (*flush)(struct ae__driver *driver);
-    /* Collect events until deadline_ns (0: do not wait); claimed actors go onto wakes. Another
-     * worker may do it for a stuck one. */
+    /* Collect events until deadline_ns (0 and AE__POLL_PEEK: do not wait); claimed actors go onto
+     * wakes. Another worker may do it for a stuck one. */
     void (*poll)(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes);
     /* Make a waiting or the next waiting poll return. Any thread, also a signal handler. */
     void (*wake)(struct ae__driver *driver);

@@ -41,7 +41,7 @@ struct ae__task *ae__worker_take_pinned(struct ae__worker *w)
 }
 
 /* Timers and I/O that are due, without waiting. */
-static void look_outside(struct ae__worker *w)
+static void look_outside(struct ae__worker *w, int64_t deadline_ns)
 {
     struct ae__wakes wakes;
 
@@ -52,7 +52,7 @@ static void look_outside(struct ae__worker *w)
     if (ae__wheel_next(&w->wheel) != INT64_MAX) {
         ae__wheel_advance(&w->wheel, ae__os_now(), &wakes);
     }
-    ae__worker_poll(w, 0, &wakes);
+    ae__worker_poll(w, deadline_ns, &wakes);
     if (wakes.head) ae__ready_all(&wakes);
 }
 
@@ -69,7 +69,7 @@ static struct ae__task *find_local(struct ae__worker *w)
 /* Every 61 slices what comes from outside goes first, so that a busy worker starves nobody. */
 static struct ae__task *find_fairly(struct ae__worker *w)
 {
-    look_outside(w);
+    look_outside(w, 0);
     struct ae__task *task = take_shared(w, &w->rt->inject, w->rt->workers_count);
     return task ? task : find_local(w);
 }
@@ -79,7 +79,7 @@ static struct ae__task *find_elsewhere(struct ae__worker *w)
     struct ae__task *task = take_shared(w, &w->rt->inject, w->rt->workers_count);
 
     if (task) return task;
-    look_outside(w);
+    look_outside(w, AE__POLL_PEEK);
     if ((task = find_local(w))) return task;
     if (!w->searching) w->searching = ae__idle_begin_search(&w->rt->idle);
     if (w->searching) task = ae__steal(w);
@@ -139,6 +139,7 @@ void ae__worker_main(void *arg)
             ae__worker_step(w);
         }
     }
+    ae__parts.driver->flush(w->driver); /* what the last tasks wrote behind */
     ae__worker_leave(w);
     ae__os_fault_stack_drop(w->thread.fault_stack);
 }

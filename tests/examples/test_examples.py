@@ -208,6 +208,22 @@ def test_01_spawn():
     run_and_compare("01_spawn")
 
 
+def test_04_read_at():
+    """A file of 10,000 bytes, with either driver; one that is not there."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "large_file.bin")
+        path.write_bytes(bytes(10000))
+        for driver in ("epoll", "uring"):
+            done = subprocess.run([PROGRAMS / "04_read_at"], capture_output=True, text=True,
+                                  timeout=PATIENCE_S, check=False, cwd=folder,
+                                  env={**os.environ, "AE_DRIVER": driver, "AE_LOG": "error"})
+            expect(driver, (done.returncode, done.stdout, done.stderr),
+                   (0, "Read 4096 bytes\n", ""))
+        done = subprocess.run([PROGRAMS / "04_read_at", path.with_name("none")], check=False,
+                              capture_output=True, text=True, timeout=PATIENCE_S)
+        expect("no file", (done.returncode, done.stdout), (1, ""))
+
+
 def test_06_spawn_blocking():
     """A hash or an error."""
     run_and_compare("06_spawn_blocking")

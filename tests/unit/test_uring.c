@@ -541,7 +541,7 @@ static int use_file(void *arg)
     unlink(path);
     EXPECT_TRUE(ae__file_on_ring());
     all_blocks(number, write_block);
-    EXPECT_EQ(ae__file_ring_sync(number), 0);
+    EXPECT_EQ(ae__file_ring_sync(number, false), 0);
     EXPECT_EQ(posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED), 0);
     all_blocks(number, read_block);
     EXPECT_EQ(ae__file_ring_readat(number, &byte, 1, FILE_BLOCKS * BLOCK_BYTES), 0); /* the end */
