@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmarks: `bench/run.py micro|http|par [--json] [--peers]`. See bench/README.md."""
+"""Runs the benchmarks: `bench/run.py micro|http|par|file|echo [--json] [--peers]`.
+
+See bench/README.md."""
 
 import argparse
 import json
@@ -9,7 +11,9 @@ import statistics
 import subprocess
 import sys
 
+import echo
 import loops
+import reads
 import web
 from subjects import HERE, Builder, Missing, note, version
 
@@ -133,7 +137,8 @@ def show_versions(options):
     note(f"machine: {os.cpu_count()} CPUs, Linux {os.uname().release}, load {load:.1f}")
     names = ["aether"]
     if options.peers:
-        peers = {"micro": ["tokio", "go", "pthread"], "par": ["rayon"]}
+        peers = {"micro": ["tokio", "go", "pthread"], "par": ["rayon"], "file": ["tokio"],
+                 "echo": ["tokio"]}
         names += peers.get(options.what, web.PEERS)
     for name in names:
         note(f"{name}: {version(name)}")
@@ -141,7 +146,7 @@ def show_versions(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["micro", "http", "par"])
+    parser.add_argument("what", choices=["micro", "http", "par", "file", "echo"])
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--peers", action="store_true", help="measure the peers too")
     parser.add_argument("--driver", choices=["epoll", "uring", "both"], default="epoll",
@@ -149,13 +154,14 @@ def main():
     parser.add_argument("--build-dir", default=str(HERE.parent / "build" / "release"))
     parser.add_argument("--bench", action="append", help="only this benchmark (repeatable)")
     parser.add_argument("--subject", action="append", help="only this subject (repeatable)")
-    parser.add_argument("--rounds", type=int, help="5 (micro, par) or 9 (http)")
-    parser.add_argument("--seconds", type=int, help="of one http round: 3")
+    parser.add_argument("--rounds", type=int, help="9 (http) or 5 (the rest)")
+    parser.add_argument("--seconds", type=int, help="of one http (3) or echo (2) round")
     options = parser.parse_args()
     emit = (lambda row: print(json.dumps(row), flush=True)) if options.json else Table()
     show_versions(options)
     try:
-        run = {"micro": micro, "par": loops.run}.get(options.what, web.run)
+        run = {"micro": micro, "par": loops.run, "file": reads.run,
+               "echo": echo.run}.get(options.what, web.run)
         return run(Builder(options.build_dir), options, emit)
     except web.Void as error:
         note(f"void: {error}")

@@ -86,7 +86,7 @@ class Server:
         self.dir = tempfile.TemporaryDirectory(prefix="aether-bench-")
         os.chmod(self.dir.name, 0o755)
         self.port = free_port()
-        argv = command(builder, subject, self.dir.name, self.port)
+        argv = self.command(builder)
         env = dict(os.environ, GOMAXPROCS="1", AE_WORKERS="1")
         if subject.startswith("aether-"):
             env["AE_DRIVER"] = subject.removeprefix("aether-")
@@ -97,6 +97,10 @@ class Server:
         if subject.startswith("aether-") and self.calls()["driver"] != env["AE_DRIVER"]:
             self.stop()
             raise Missing("the driver is not to be had: see aether doctor")
+
+    def command(self, builder):
+        """The argv of the server."""
+        return command(builder, self.subject, self.dir.name, self.port)
 
     def _first_response(self):
         for _ in range(100):

@@ -39,6 +39,7 @@ static char *responses;
 static size_t response_len;
 static unsigned long requests;
 static unsigned long syscalls;
+static int echoes;
 static volatile sig_atomic_t stopping;
 
 static void on_term(int sig)
@@ -143,25 +144,41 @@ static void keep_tail(struct conn *conn, const char *buf, const char *end)
     conn->tail_len = (unsigned char)len;
 }
 
-static void serve(int fd)
+static int report(char *text, size_t size)
 {
-    static char buf[TAIL + READ_MAX];
-    struct conn *conn = &conns[fd];
-    size_t carried = conn->tail_len;
-    size_t ends;
-    ssize_t n;
+    struct rusage usage;
+    double user;
+    double per = requests ? (double)requests : 1.0;
 
-    memcpy(buf, conn->tail, carried);
-    n = recv(fd, buf + carried, READ_MAX, 0);
-    syscalls++;
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n <= 0) {
-        close(fd);
-        return;
+    getrusage(RUSAGE_SELF, &usage);
+    user = (double)usage.ru_utime.tv_sec * 1e6 + (double)usage.ru_utime.tv_usec;
+    return snprintf(text, size,
+                    "{\"requests\": %lu, \"syscalls\": %lu, \"syscalls_per_request\": %.3f, "
+                    "\"user_us_per_request\": %.3f}\n",
+                    requests, syscalls, (double)syscalls / per, user / per);
+}
+
+/* A message that begins with '?' asks for the counts. */
+static void send_back(int fd, const char *data, size_t size)
+{
+    char text[256];
+
+    if (data[0] == '?') {
+        size = (size_t)report(text, sizeof(text));
+        data = text;
+    } else {
+        requests++;
     }
-    ends = count_ends(buf, buf + carried + n);
-    keep_tail(conn, buf, buf + carried + n);
+    syscalls++;
+    if (send(fd, data, size, MSG_NOSIGNAL) != (ssize_t)size)
+        close(fd);
+}
+
+static void respond(int fd, struct conn *conn, const char *data, const char *end)
+{
+    size_t ends = count_ends(data, end);
+
+    keep_tail(conn, data, end);
     if (ends == 0)
         return;
     requests += ends;
@@ -172,16 +189,24 @@ static void serve(int fd)
         close(fd);
 }
 
-static void report(void)
+static void serve(int fd)
 {
-    struct rusage usage;
-    double user;
-    double per = requests ? (double)requests : 1.0;
+    static char buf[TAIL + READ_MAX];
+    struct conn *conn = &conns[fd];
+    size_t carried = conn->tail_len;
+    ssize_t n;
 
-    getrusage(RUSAGE_SELF, &usage);
-    user = (double)usage.ru_utime.tv_sec * 1e6 + (double)usage.ru_utime.tv_usec;
-    printf("{\"requests\": %lu, \"syscalls_per_request\": %.3f, \"user_us_per_request\": %.3f}\n",
-           requests, (double)syscalls / per, user / per);
+    memcpy(buf, conn->tail, carried);
+    n = recv(fd, buf + carried, READ_MAX, 0);
+    syscalls++;
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0)
+        close(fd);
+    else if (echoes)
+        send_back(fd, buf, (size_t)n);
+    else
+        respond(fd, conn, buf, buf + carried + n);
 }
 
 static void loop(int epfd, int listener)
@@ -206,16 +231,19 @@ int main(int argc, char **argv)
     struct sigaction term = {.sa_handler = on_term};
     int epfd = epoll_create1(EPOLL_CLOEXEC);
     int listener;
+    char text[256];
 
-    if (argc != 2 || epfd < 0) {
-        fprintf(stderr, "usage: floor_epoll PORT\n");
+    if (argc < 2 || epfd < 0) {
+        fprintf(stderr, "usage: floor_epoll PORT [echo]\n");
         return 2;
     }
+    echoes = argc > 2;
     sigaction(SIGTERM, &term, NULL);
     build_responses();
     listener = listen_on(atoi(argv[1]));
     watch(epfd, listener);
     loop(epfd, listener);
-    report();
+    report(text, sizeof(text));
+    fputs(text, stdout);
     return 0;
 }

@@ -5,7 +5,8 @@
  * One multishot accept, one multishot receive a connection into buffers that the kernel chooses,
  * one send for each batch of requests that came; everything that is ready goes to the kernel and
  * comes back with one system call. What it leaves out is what floor_epoll.c leaves out. The ring
- * layer is Aether's own. It takes one argument, the port; on SIGTERM it prints what it did.
+ * layer is Aether's own. It takes the port; on SIGTERM it prints what it did. A second argument,
+ * echo, makes it send back what came, from the buffer it came in: the floor of the echo benchmark.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,7 +33,7 @@ enum {
     TAIL = 3,            /* bytes of an unfinished CR LF CR LF */
 };
 
-enum { ACCEPTED, RECEIVED, SENT, CLOSED };
+enum { ACCEPTED, RECEIVED, SENT, ECHOED, CLOSED };
 
 struct conn {
     unsigned char tail_len;
@@ -46,6 +47,7 @@ static char (*storage)[BUFFER_BYTES];
 static char *responses;
 static size_t response_len;
 static unsigned long requests, syscalls;
+static int echoes;
 static volatile sig_atomic_t stopping; /* tidy: allow volatile: written by the handler */
 
 static void on_term(int sig)
@@ -139,7 +141,7 @@ static struct io_uring_sqe *entry(unsigned op, int fd, unsigned what)
     }
     sqe->opcode = (unsigned char)op;
     sqe->fd = fd;
-    sqe->user_data = (unsigned long long)fd << 8 | what;
+    sqe->user_data = (unsigned long long)(unsigned)fd << 8 | what;
     return sqe;
 }
 
@@ -165,6 +167,35 @@ static void respond(int fd, size_t count)
     sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
     sqe->flags = IOSQE_CQE_SKIP_SUCCESS; /* a failed one is followed by the end of the stream */
     requests += count;
+}
+
+static int report(char *text, size_t size)
+{
+    struct rusage usage;
+    double per = requests ? (double)requests : 1.0;
+
+    getrusage(RUSAGE_SELF, &usage);
+    double user = (double)usage.ru_utime.tv_sec * 1e6 + (double)usage.ru_utime.tv_usec;
+    return snprintf(text, size,
+                    "{\"requests\": %lu, \"syscalls\": %lu, \"syscalls_per_request\": %.3f, "
+                    "\"user_us_per_request\": %.3f}\n",
+                    requests, syscalls, (double)syscalls / per, user / per);
+}
+
+/* The buffer is the kernel's until the send is done; its number comes back in user_data. A message
+ * that begins with '?' asks for the counts. */
+static void send_back(int fd, unsigned id, size_t size)
+{
+    if (storage[id][0] == '?') {
+        size = (size_t)report(storage[id], BUFFER_BYTES);
+    } else {
+        requests++;
+    }
+    struct io_uring_sqe *sqe = entry(IORING_OP_SEND, fd, ECHOED);
+    sqe->user_data |= (unsigned long long)id << 40;
+    sqe->addr = (uintptr_t)storage[id];
+    sqe->len = (unsigned)size;
+    sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
 }
 
 /* ---- what comes back ---- */
@@ -223,10 +254,15 @@ static void received(int fd, const struct io_uring_cqe *cqe)
 {
     if (cqe->res > 0) {
         unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-        size_t ends = ends_in(&conns[fd], storage[id], (size_t)cqe->res);
 
-        give_buffer(id);
-        if (ends > 0) respond(fd, ends);
+        if (echoes) {
+            send_back(fd, id, (size_t)cqe->res);
+        } else {
+            size_t ends = ends_in(&conns[fd], storage[id], (size_t)cqe->res);
+
+            give_buffer(id);
+            if (ends > 0) respond(fd, ends);
+        }
     }
     if (cqe->flags & IORING_CQE_F_MORE) return;
     if (cqe->res > 0 || cqe->res == -ENOBUFS) {
@@ -238,7 +274,7 @@ static void received(int fd, const struct io_uring_cqe *cqe)
 
 static void handle(const struct io_uring_cqe *cqe)
 {
-    int fd = (int)(cqe->user_data >> 8);
+    int fd = (int)(unsigned)(cqe->user_data >> 8);
 
     switch (cqe->user_data & 0xff) {
     case ACCEPTED:
@@ -248,31 +284,25 @@ static void handle(const struct io_uring_cqe *cqe)
     case RECEIVED:
         received(fd, cqe);
         break;
+    case ECHOED:
+        give_buffer((unsigned)(cqe->user_data >> 40));
+        break;
     default:
         break;
     }
-}
-
-static void report(void)
-{
-    struct rusage usage;
-    double per = requests ? (double)requests : 1.0;
-
-    getrusage(RUSAGE_SELF, &usage);
-    double user = (double)usage.ru_utime.tv_sec * 1e6 + (double)usage.ru_utime.tv_usec;
-    printf("{\"requests\": %lu, \"syscalls_per_request\": %.3f, \"user_us_per_request\": %.3f}\n",
-           requests, (double)syscalls / per, user / per);
 }
 
 int main(int argc, char **argv)
 {
     struct sigaction term = { .sa_handler = on_term };
     const char *why = "";
+    char text[256];
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: floor_uring PORT\n");
+    if (argc < 2) {
+        fprintf(stderr, "usage: floor_uring PORT [echo]\n");
         return 2;
     }
+    echoes = argc > 2;
     sigaction(SIGTERM, &term, NULL);
     build_responses();
     if (ae__ring_open(&ring, ENTRIES, COMPLETIONS, &why) < 0) {
@@ -290,6 +320,7 @@ int main(int argc, char **argv)
         while (ae__ring_pop(&ring, &cqe))
             handle(&cqe);
     }
-    report();
+    report(text, sizeof(text));
+    fputs(text, stdout);
     return 0;
 }
