@@ -454,6 +454,8 @@ int main(int argc, char **argv)
     }
     signal(SIGINT, end_child_and_self);
     signal(SIGTERM, end_child_and_self);
+    /* Debug builds log tasks that compute for a tenth of a millisecond: tests do. */
+    setenv("AE_STALL_LOG_US", "100000", 0);
     for (struct test_case *test = first; test; test = test->next) {
         if (!wanted(test, argv + first_name)) continue;
         if (list) {

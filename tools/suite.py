@@ -57,7 +57,8 @@ def run(test, scale, wrapper=()):
 
 def run_in(folder, test, scale, wrapper):
     """What it leaves in $TMPDIR goes with it, however it ends."""
-    env = {**os.environ, **test['env'], 'AE_TEST_TIMEOUT_SCALE': str(scale), 'TMPDIR': folder}
+    env = {'AE_STALL_LOG_US': '100000', **os.environ, **test['env'],
+           'AE_TEST_TIMEOUT_SCALE': str(scale), 'TMPDIR': folder}
     start = time.monotonic()
     child = subprocess.Popen([*wrapper, *test['cmd']], cwd=test['workdir'], env=env, text=True,
                              errors='replace', stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -108,7 +108,10 @@ static void fill_stall(ae_config *config)
     int64_t fits = ae__os_times_are_odd() ? -1 : 1;
 
     if (config->stall == AE_STALL_AUTO) config->stall = stall_from_env();
-    if (config->stall == AE_STALL_OFF) config->stall_count_ns = config->stall_log_ns = -1;
+    if (config->stall == AE_STALL_OFF) {
+        if (config->stall_count_ns == 0) config->stall_count_ns = -1;
+        if (config->stall_log_ns == 0) config->stall_log_ns = -1;
+    }
     if (config->rescue_ns == 0 && ae__env_is("AE_RESCUE", "off")) config->rescue_ns = -1;
     fill_threshold(&config->stall_count_ns, "AE_STALL_COUNT_US", fits * AE_MS / 10);
     fill_threshold(&config->rescue_ns, "AE_RESCUE_US", fits * AE_MS);

@@ -11,7 +11,7 @@
  *
  * X1  duty: RESTS -> CALLED and CALLED -> LEAVES by the monitor; LEAVES -> RESTS by the spare,
  *     between two slices, when its ring and LIFO slot are empty. Release and acquire on both sides:
- *     `covers`, set before the call, is the spare's from then on, until it rests.
+ *     `called_for`, set before the call, is the spare's to read from then on, until it rests.
  * X2  A spare that RESTS takes nothing from others, is no sleeper of idle.h and no searcher.
  * X3  A single worker takes from its queues by plain loads and stores while it is `alone`. The
  *     monitor ends that before it calls a spare: alone = false, then a full barrier in all threads
@@ -93,14 +93,12 @@ static bool call_spare(struct ae__worker *spare, struct ae__worker *w)
 {
     struct ae_runtime *rt = w->rt;
 
-    AE_ASSERT(!spare->covers);
-    spare->covers = io_of(rt, w);
+    spare->called_for = io_of(rt, w);
     if (spare->index >= ae__slots(rt)) atomic_store(&rt->slots_live, spare->index + 1);
     atomic_store_explicit(&spare->duty, AE__CALLED, memory_order_release);
     if (spare->started) {
         ae__worker_unpark(spare);
     } else if (!start_thread(spare)) {
-        spare->covers = NULL;
         atomic_store_explicit(&spare->duty, AE__RESTS, memory_order_release);
         return false;
     }
@@ -164,7 +162,9 @@ void ae__rescue_settle(struct ae_runtime *rt)
 
 static void cover(struct ae__worker *w)
 {
+    AE_ASSERT(!w->covers);
     w->covering = true;
+    w->covers = w->called_for; /* X1 */
     if (!w->covers) return;
     if (ae__parts.driver->cover && ae__parts.driver->cover(w->driver, w->covers->driver)) {
         w->home = w->covers->driver;

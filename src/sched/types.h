@@ -74,8 +74,9 @@ struct ae__worker {
     struct ae__slab_cache slab;
     struct ae__stack_cache stacks;
     struct ae__lifo_sight *sights;   /* one per slot */
-    struct ae__worker *covers;       /* a spare's: whose driver and wheel it looks after (X1) */
+    struct ae__worker *covers;       /* a spare's: whose driver and wheel it looks after */
     bool covering;                   /* it has begun to */
+    struct ae__worker *called_for;   /* what it shall cover; the monitor's while it rests (X1) */
     bool started;                    /* a spare's, the monitor's: it has a thread */
 
     /* shared: owner and thieves */

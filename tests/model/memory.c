@@ -623,6 +623,7 @@ void model_receive(unsigned slot)
 /* M4 for every thread at once: what any of them did happens before what any does next. */
 void model_barrier_all(void)
 {
+    model__point();
     if (!model__running) return;
     seq_cst_order++;
     for (int i = 0; i < MODEL_THREADS_MAX; i++) {

@@ -312,6 +312,11 @@ static bool is_called(void *arg)
     return atomic_load_explicit(&workers[1].duty, memory_order_relaxed) != AE__RESTS;
 }
 
+static bool is_at_rest(void *arg)
+{
+    return !is_called(arg);
+}
+
 static void spare(void *arg)
 {
     (void)arg;
@@ -334,6 +339,16 @@ static void monitor(void *arg)
     if (arg) make_ready(3);
     ae__rescue_end(&rt, &watches[0]);
     ae__rescue_settle(&rt);
+}
+
+/* Twice: the second time it is called from its rest. */
+static void monitor_twice(void *arg)
+{
+    monitor(arg);
+    model_block(is_at_rest, NULL, "the spare");
+    ae__rescue_begin(&rt, &workers[0], &watches[0]);
+    ae__rescue_end(&rt, &watches[0]);
+    make_ready(3);
 }
 
 static void call_setup(void)
@@ -376,6 +391,20 @@ static void leave_with_task_setup(void)
     be(3);
     make_ready(0);
 }
+
+static void again_setup(void)
+{
+    reset();
+    expected = 4;
+    tasks[0].fn = hold;
+    model_daemon(worker, NULL);
+    model_daemon(spare, NULL);
+    model_thread(monitor_twice, NULL);
+    be(3);
+    make_ready(0);
+}
+
+MODEL(again, "a spare is called a second time", again_setup, call_check, 2, 0)
 
 MODEL(leave, "a task that is made ready as the spare leaves is run", leave_with_task_setup,
       call_check, 2, 0)

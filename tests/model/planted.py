@@ -104,6 +104,8 @@ bug('rescue/open', 'the owner does not say that it takes', 'sched/queue.c',
     'atomic_store_explicit(&w->at_queue, 1, memory_order_relaxed);', '')
 bug('rescue/call', 'nobody is told of what waits at a stuck worker', 'sched/rescue.c',
     'ae__wake_one(rt);\n    }\n}', '}\n}')
+bug('rescue/again', 'a spare that rests looks at what the monitor is changing', 'sched/rescue.c',
+    'AE_ASSERT(!w->searching);\n    hand_over(w);', 'w->covers = w->called_for; hand_over(w);')
 bug('rescue/leave', 'a spare that leaves goes on searching', 'sched/rescue.c',
     'if (w->searching) { /* X2', 'if (0) { /* X2')
 

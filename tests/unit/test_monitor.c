@@ -3,8 +3,11 @@
  * Covers: src/sched/monitor.c src/arch/watch_linux.c src/sched/stall.c */
 #include "sched/monitor.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "aether/log.h"
@@ -117,6 +120,14 @@ static uint64_t stalls_of(const ae_metrics *m)
     return sum;
 }
 
+static void compute_for(int64_t ns)
+{
+    int64_t until_ns = ae__os_thread_cpu(ae__os_thread_id()) + ns;
+
+    while (ae__os_thread_cpu(ae__os_thread_id()) < until_ns) {
+    }
+}
+
 /* Slices of half a millisecond of CPU time, until one of them was counted. */
 static int compute_until_counted(void *arg)
 {
@@ -124,9 +135,7 @@ static int compute_until_counted(void *arg)
 
     (void)arg;
     while (stalls_of(&m) == 0) {
-        int64_t until_ns = ae__os_thread_cpu(ae__os_thread_id()) + AE_MS / 2;
-        while (ae__os_thread_cpu(ae__os_thread_id()) < until_ns) {
-        }
+        compute_for(AE_MS / 2);
         ae_yield();
         EXPECT_EQ(ae_metrics_get(NULL, &m), 0);
     }
@@ -195,6 +204,66 @@ TEST(with_everything_off_it_never_looks)
     EXPECT_EQ(ae_runtime_destroy(rt), 0);
 }
 
+/* ---- who waits for a CPU is not stuck ---- */
+
+enum { LOOPS = 2, SLICES = 400 };
+
+static int compute_in_turns(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < SLICES; i++) {
+        compute_for(AE_MS / 5);
+        ae_yield();
+    }
+    return 0;
+}
+
+static int four_tasks(void *arg)
+{
+    ae_task *tasks[4];
+    int rc = 0;
+
+    for (int i = 0; i < 4; i++) {
+        tasks[i] = ae_spawn(compute_in_turns, arg);
+    }
+    for (int i = 0; i < 4; i++) {
+        int one = ae_join(tasks[i]);
+        if (one < 0) rc = one;
+    }
+    return rc;
+}
+
+static pid_t busy_loop(void)
+{
+    pid_t child = fork();
+
+    if (child != 0) return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+    }
+}
+
+/* Two other processes compute as well, so each slice of a fifth of a millisecond is interrupted
+ * for several now and then. None of them has lasted. */
+TEST(a_worker_that_waits_for_a_cpu_is_not_stuck)
+{
+    ae_config config = watched();
+    pid_t loops[LOOPS];
+
+    config.rescue_ns = config.stall_log_ns = 3 * AE_MS;
+    for (int i = 0; i < LOOPS; i++) {
+        loops[i] = busy_loop();
+    }
+    ae_log_set_sink(keep_line, NULL);
+    EXPECT_EQ(ae_run(&config, four_tasks, NULL), 0);
+    EXPECT_EQ(logged, 0);
+    if (logged) test_note("%s", lines[0]);
+    for (int i = 0; i < LOOPS; i++) {
+        kill(loops[i], SIGKILL);
+        waitpid(loops[i], NULL, 0);
+    }
+}
+
 /* ---- thresholds ---- */
 
 static ae_config read_with(const char *stall, const char *rescue)
@@ -209,6 +278,7 @@ static ae_config read_with(const char *stall, const char *rescue)
 
 TEST(the_environment_sets_the_thresholds)
 {
+    unsetenv("AE_STALL_LOG_US"); /* the runner has set it */
     EXPECT_EQ(read_with("off", "").stall_log_ns, -1);
     EXPECT_EQ(read_with("off", "").stall_count_ns, -1);
     EXPECT_GT(read_with("off", "").rescue_ns, 0);
