@@ -33,6 +33,7 @@
 #define COUNT_ROUNDS 8           /* one look in so many is followed by one after stall_count_ns */
 #define PERIOD_MIN_NS (AE_MS / 4)
 #define PERIOD_MAX_NS (10 * AE_MS)
+#define SETTLED_NS (10 * AE_MS)
 #define NEVER INT64_MAX
 
 /* ---- one worker ---- */
@@ -59,26 +60,6 @@ static int64_t slept(struct ae__watch *watch, uint64_t tid, int64_t wall_ns, int
     return slept_ns > 0 ? slept_ns : 0;
 }
 
-/* The same slice again: add what it ran since the last look. */
-static void measure(struct ae__monitor *m, struct ae__watch *watch, struct ae__worker *w)
-{
-    uint64_t tid = atomic_load_explicit(&w->tid, memory_order_relaxed);
-    int64_t now_ns = ae__os_now();
-    int64_t cpu_ns = ae__os_thread_cpu(tid);
-    int64_t wall_ns = now_ns - watch->looked_ns;
-
-    if (cpu_ns < 0 || watch->cpu_ns < 0) return;
-    int64_t ran_ns = cpu_ns - watch->cpu_ns;
-    AE_ASSERT(wall_ns >= 0);
-    watch->cpu_ns = cpu_ns;
-    watch->looked_ns = now_ns;
-    watch->blocked = false;
-    /* A look that comes late (the whole process was stopped) proves nothing about a sleep. */
-    if (wall_ns > 4 * m->period_ns) wall_ns = 4 * m->period_ns;
-    if (ran_ns < wall_ns / 2) ran_ns += slept(watch, tid, wall_ns, ran_ns);
-    watch->ran_ns += ran_ns;
-}
-
 /* The threshold that comes next, or NEVER. */
 static int64_t next_threshold(const ae_config *config, const struct ae__watch *watch, bool counts)
 {
@@ -92,6 +73,36 @@ static int64_t next_threshold(const ae_config *config, const struct ae__watch *w
         next_ns = config->stall_log_ns;
     }
     return next_ns;
+}
+
+/* The same slice again: add what it ran since the last look. One that comes later than after
+ * `late_ns` (the whole process was stopped) proves nothing about a sleep. */
+static void measure(struct ae__watch *watch, struct ae__worker *w, int64_t now_ns, int64_t late_ns)
+{
+    uint64_t tid = atomic_load_explicit(&w->tid, memory_order_relaxed);
+    int64_t cpu_ns = ae__os_thread_cpu(tid);
+    int64_t wall_ns = now_ns - watch->looked_ns;
+    int64_t ran_ns = cpu_ns - watch->cpu_ns;
+
+    AE_ASSERT(wall_ns >= 0);
+    watch->looked_ns = now_ns;
+    if (cpu_ns < 0 || watch->cpu_ns < 0) return; /* nobody has it, or no such clock */
+    watch->cpu_ns = cpu_ns;
+    watch->blocked = false;
+    if (wall_ns > late_ns) wall_ns = late_ns;
+    if (ran_ns < wall_ns / 2) ran_ns += slept(watch, tid, wall_ns, ran_ns);
+    watch->ran_ns += ran_ns;
+}
+
+/* Nothing more is decided by how long it lasts: now and then is enough. */
+static void look_again(struct ae_runtime *rt, struct ae__watch *watch, struct ae__worker *w)
+{
+    bool settled = next_threshold(&rt->config, watch, true) == NEVER;
+    int64_t each_ns = settled ? SETTLED_NS : rt->monitor.period_ns;
+    int64_t now_ns = ae__os_now();
+
+    if (settled && now_ns - watch->looked_ns < each_ns) return;
+    measure(watch, w, now_ns, 4 * each_ns);
 }
 
 static void end_slice(struct ae_runtime *rt, struct ae__watch *watch)
@@ -139,7 +150,7 @@ static bool look_at(struct ae_runtime *rt, uint32_t i, bool counts, int64_t *due
     bool moves = task || slices != watch->slices;
 
     if (task && task == watch->task && slices == watch->slices) {
-        measure(&rt->monitor, watch, w);
+        look_again(rt, watch, w);
         judge(rt, w, watch);
     } else if (moves || watch->task) {
         end_slice(rt, watch);

@@ -9,6 +9,7 @@
 
 #include "aether/log.h"
 #include "aether/time.h"
+#include "arch/watch.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/runtime.h"
@@ -18,8 +19,12 @@
 
 #define NAMED_MAX 32
 
-static void name_survivor(struct ae__task *task)
+/* It may run meanwhile. */
+static void name_survivor(const struct ae__task *there)
 {
+    struct ae__task copy, *task = &copy;
+
+    if (ae__os_peek(&copy, (uintptr_t)there, sizeof copy) != sizeof copy) return;
     ae_log(AE_ERROR, "still there: task %u (%s), %s%s%s, fn %p, spawned at %p", task->index,
            task->name ? task->name : "unnamed", ae__state_name(task->state),
            task->actor.wait_kind ? ", waits for " : "",

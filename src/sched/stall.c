@@ -96,7 +96,7 @@ void ae__stall_count(struct ae_runtime *rt, const struct ae__culprit *who, int64
 
 /* ---- the report ---- */
 
-enum { FRAMES_MAX = 12, TRIES_MAX = 20 };
+enum { FRAMES_MAX = 12, TRIES_MAX = 100 };
 
 static void log_place(const char *what, uintptr_t pc)
 {

@@ -164,6 +164,14 @@ WEAK uint64_t ae__os_thread_id(void)
     return 1;
 }
 
+WEAK size_t ae__os_peek(void *to, uintptr_t from, size_t bytes)
+{
+    (void)to;
+    (void)from;
+    (void)bytes;
+    return 0;
+}
+
 WEAK void ae__os_look_allow(void)
 {
 }
