@@ -15,7 +15,7 @@ enum { REG_SP = 7, REG_FP = 6, REG_RA = 16 };
 enum { REG_SP = 31, REG_FP = 29, REG_RA = 30 };
 #endif
 
-enum { REMEMBERED = 8, OPERANDS = 16 };
+enum { REMEMBERED = 8, OPERANDS = 16, GUESS_WORDS = 512 };
 
 /* ---- reading tables ---- */
 
@@ -457,9 +457,44 @@ static bool recover(const struct frame *f, const struct rule *rule, uint64_t reg
     return false;
 }
 
-static bool find_cfa(const struct frame *f, const struct rules *rules, uintptr_t *cfa)
+static int is_in_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+    uintptr_t pc = *(const uintptr_t *)context;
+
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + p->p_vaddr;
+        bool runs = p->p_type == PT_LOAD && p->p_flags & PF_X;
+        if (runs && pc > begin && pc - begin < p->p_memsz) return 1;
+    }
+    return 0;
+}
+
+/* Of a thread that sleeps only pc and sp are known. A function that keeps a frame pointer has saved
+ * its caller's, which is further up the stack, next to the return address: the first such pair. */
+static bool guess_frame_pointer(struct frame *f)
+{
+    uintptr_t at = f->regs.sp & ~(uintptr_t)7, top = f->stack->base + f->stack->bytes;
+    uintptr_t above, pc;
+
+    for (int words = 0; words < GUESS_WORDS; words++, at += sizeof at) {
+        if (!load(f->stack, at, &above) || !load(f->stack, at + sizeof at, &pc)) return false;
+        if (above <= at || above >= top || above % sizeof at != 0) continue;
+        if (!dl_iterate_phdr(is_in_object, &pc)) continue;
+        f->regs.reg[REG_FP] = at;
+        f->regs.known |= UINT64_C(1) << REG_FP;
+        return true;
+    }
+    return false;
+}
+
+static bool find_cfa(struct frame *f, const struct rules *rules, uintptr_t *cfa)
 {
     if (rules->cfa.how == IS_EXPRESSION) return evaluate(f, &rules->cfa, NULL, cfa);
+    if (rules->base == REG_FP && !value_of(&f->regs, REG_FP, cfa) && !guess_frame_pointer(f)) {
+        return false;
+    }
     if (!value_of(&f->regs, rules->base, cfa)) return false;
     *cfa += (uintptr_t)rules->cfa.value;
     return true;

@@ -312,7 +312,6 @@ static int pin_on_spare(void *arg)
     (void)arg;
     atomic_store(&wanted, 1);
     ae_task *task = ae_spawn(stay, NULL);
-    uint64_t held = ae__os_thread_id();
     hold();
     int rc = ae_join(task);
     EXPECT_NE(atomic_load(&home_thread), held);
