@@ -29,7 +29,7 @@ struct options {
     const char *settings;  /* of AE_SIM, besides seed and report */
     const char *say;
     unsigned jobs, timeout_s;
-    bool twice, replay, stats, keep_going;
+    bool twice, replay, stats, keep_going, expect_failure;
     char **program;
 };
 
@@ -86,6 +86,7 @@ __attribute__((noreturn)) static void usage(void)
           "  --jobs N              seeds at a time (2)\n"
           "  --timeout SECONDS     real time that a seed may take (120)\n"
           "  --keep-going          do not stop at the fifth seed that fails\n"
+          "  --expect-failure      end well with the first seed that fails\n"
           "  --stats               steps a second\n",
           stderr);
     exit(2);
@@ -287,6 +288,7 @@ static bool read_some(struct run *run)
 
 static bool enough(void)
 {
+    if (options.expect_failure) return failed > 0;
     return failed >= SHOWN_MAX && !options.keep_going;
 }
 
@@ -326,6 +328,7 @@ static int summary(double seconds)
         printf("%.2f million steps a second and %.0f runs a second in %.1f s\n",
                (double)steps / seconds / 1e6, (double)runs / seconds, seconds);
     }
+    if (options.expect_failure) return failed == 0;
     return failed > 0 || hit < claims_count;
 }
 
@@ -404,6 +407,8 @@ static bool read_flag(const char *name)
         options.twice = true;
     } else if (strcmp(name, "--keep-going") == 0) {
         options.keep_going = true;
+    } else if (strcmp(name, "--expect-failure") == 0) {
+        options.expect_failure = true;
     } else if (strcmp(name, "--stats") == 0) {
         options.stats = true;
     } else {

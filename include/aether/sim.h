@@ -96,7 +96,7 @@ AE_API uint32_t ae_sim_random(uint32_t bound);
 /* Must hold: else the seed is told, and the process aborts. Colour: any thread. */
 AE_API void ae_sim_always(bool condition, const char *what);
 /* Must have held once in some seed: aesim adds them up and fails if one never did. `what` is a
- * literal. Colour: any thread. */
+ * literal, one of at most 64. Colour: any thread. */
 AE_API void ae_sim_sometimes(bool condition, const char *what);
 
 /* Steps so far, and a hash of them: two runs of one seed are the same if these are. */

@@ -14,6 +14,8 @@
 #include "aether/file.h"
 #include "aether/time.h"
 #include "base/assert.h"
+#include "driver/sim_net.h"
+#include "driver/sim_start.h"
 
 enum { BENEATH_TRIES = 8 };
 
@@ -185,6 +187,9 @@ ssize_t ae__file_sys_readat_cached(int number, void *buf, size_t size, int64_t o
 {
     struct iovec part = { .iov_base = buf, .iov_len = size };
 
+    if (ae__simulated()) {
+        return ae__sim_is_cached() ? ae__file_sys_readat(number, buf, size, offset) : -EAGAIN;
+    }
     return cached_result(preadv2(number, &part, 1, offset, RWF_NOWAIT));
 }
 
@@ -192,6 +197,9 @@ ssize_t ae__file_sys_writeat_cached(int number, const void *buf, size_t size, in
 {
     struct iovec part = { .iov_base = (void *)buf, .iov_len = size };
 
+    if (ae__simulated()) {
+        return ae__sim_is_cached() ? ae__file_sys_writeat(number, buf, size, offset) : -EAGAIN;
+    }
     return cached_result(pwritev2(number, &part, 1, offset, RWF_NOWAIT));
 }
 

@@ -210,8 +210,20 @@ static void report(const char *format, ...)
     (void)n; /* whoever wanted to know has gone */
 }
 
+/* Each claim is told at most twice: that there is one, and that it held. */
 void ae__sim_note_sometimes(bool condition, const char *what)
 {
+    struct ae__sim *sim = ae__sim;
+    uint32_t i = 0;
+
+    while (i < sim->claims_count && sim->claims[i].what != what) {
+        i++;
+    }
+    if (i == AE__SIM_CLAIMS) ae__sim_fail("more than %u claims of sometimes", i);
+    if (i < sim->claims_count && (sim->claims[i].held || !condition)) return;
+    sim->claims[i].what = what;
+    sim->claims[i].held = condition;
+    if (i == sim->claims_count) sim->claims_count++;
     report("sometimes %d %s\n", condition, what);
 }
 

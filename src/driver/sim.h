@@ -29,6 +29,8 @@
 #define AE__SIM_INET 2 /* AF_INET */
 #define AE__SIM_NUMBERS (1 << 28) /* descriptors from here on are simulated */
 
+enum { AE__SIM_CLAIMS = 64 };
+
 struct ae__sim_socket;
 
 /* ---- threads: sim_thread.c ---- */
@@ -39,7 +41,7 @@ struct ae__sim_thread {
     struct ae__thread carrier;     /* its thread-local record while contexts are switched */
     struct ae__thread *record;     /* its own while others run */
     void *sp;
-    struct ae__san san;
+    struct ae__san san, *at;       /* of its stack; of the one that it left from */
     char *stack;                   /* NULL: the real thread's */
     void (*fn)(void *);
     void *arg;
@@ -78,6 +80,11 @@ struct ae__sim {
     int64_t now_ns, begun_ns;
     uint64_t order;
     bool traces;
+    struct ae__sim_claim {
+        const char *what;
+        bool held;
+    } claims[AE__SIM_CLAIMS];      /* of ae_sim_sometimes */
+    uint32_t claims_count;
     int report;                    /* where the last line goes; -1: nowhere */
 
     struct ae__sim_event *events;  /* a heap */
@@ -128,7 +135,7 @@ struct ae_sim_node {
     uint32_t address;              /* IPv4, host order */
     uint32_t index;
     ae_sim_node *next;
-    bool alive, paused;
+    bool alive, paused, stop_asked;
     bool dark;                     /* crashed: nothing reaches it */
     uint64_t pauses;
     uint16_t port;                 /* the next one given to who asks for none */

@@ -131,6 +131,11 @@ bool ae__sim_faulty(void)
     return ae__sim_chance(AE__SIM_NETWORK, ae__sim->faults_ppm);
 }
 
+bool ae__sim_is_cached(void)
+{
+    return ae__sim_chance(AE__SIM_NETWORK, 750000);
+}
+
 static void add_rule(const struct ae__sim_rule *given)
 {
     struct ae__sim_rule *rule = ae__mem_alloc(sizeof *rule);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "aether/time.h"
 #include "aether/wait.h"
 #include "base/assert.h"
 #include "base/mem.h"
@@ -490,7 +491,7 @@ static ssize_t send_parts(struct ae__sim_socket *socket, const struct ae__op *op
     return n;
 }
 
-ssize_t ae__sim_attempt(struct ae__op *op, int number, enum ae__fd_left *left)
+static ssize_t attempt(struct ae__op *op, int number, enum ae__fd_left *left)
 {
     struct ae__sim_socket *socket = ae__sim_socket_at(number);
 
@@ -510,6 +511,21 @@ ssize_t ae__sim_attempt(struct ae__op *op, int number, enum ae__fd_left *left)
     }
     AE_ASSERT(!"an op code that is tried");
     return -EINVAL;
+}
+
+/* On its way out of the kernel a thread may lose the CPU, for a while even. */
+ssize_t ae__sim_attempt(struct ae__op *op, int number, enum ae__fd_left *left)
+{
+    ssize_t n = attempt(op, number, left);
+    uint32_t how = ae__sim_below(AE__SIM_NETWORK, 64);
+
+    if (how == 0) {
+        int64_t lost_ns = ae__sim_below(AE__SIM_NETWORK, 400) * AE_US;
+        ae__sim_wait(NULL, ae__sim->now_ns + lost_ns);
+    } else if (how < 16) {
+        ae__sim_pass();
+    }
+    return n;
 }
 
 /* ---- begin and end ---- */

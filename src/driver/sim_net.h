@@ -135,6 +135,7 @@ int64_t ae__sim_travel_ns(const ae_sim_node *from, const ae_sim_node *to);
 bool ae__sim_is_cut(const ae_sim_node *from, const ae_sim_node *to);
 bool ae__sim_loses(const ae_sim_node *from, const ae_sim_node *to);
 bool ae__sim_faulty(void); /* a fault is due */
+bool ae__sim_is_cached(void); /* the part of a real file that is asked for */
 void ae__sim_links_clear(void);
 void ae__sim_nodes_end(void);
 /* Names of nodes, and localhost; ports are numbers: 1, or -ENOENT. */

@@ -112,6 +112,7 @@ static void process(void *arg)
     int rc = ae_runtime_create(node->has_config ? &node->config : NULL, &rt);
     if (rc == 0) {
         node->running = rt;
+        if (node->stop_asked) ae__runtime_signal(rt); /* it came too early */
         rc = ae_block_on(rt, give_back, node);
         node->running = NULL;
         if (ae_runtime_destroy(rt) < 0) {
@@ -134,7 +135,7 @@ int ae_sim_start(ae_sim_node *node, const ae_config *config, ae_fn *main, void *
     node->fn = main;
     node->arg = arg;
     node->status = -ESRCH;
-    node->dark = false;
+    node->dark = node->stop_asked = false;
     ae__sim_step("start", node->name, node->index);
     struct ae__sim_thread *thread = ae__sim_thread_make(node->name, node, process, node);
     if (!thread) return -ENOMEM;
@@ -156,6 +157,7 @@ int ae_sim_stop(ae_sim_node *node)
 {
     AE_ASSERT(ae__sim && node);
     ae__sim_step("stop", node->name, node->index);
+    node->stop_asked = true;
     if (node->alive && node->running) ae__runtime_signal(node->running);
     return ae_sim_wait(node);
 }

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "driver/sim.h"
 #include "task/names.h"
+#include "task/stack.h"
 #include "task/switch.h"
 
 #define STACK_BYTES ((size_t)512 << 10)
@@ -119,17 +120,26 @@ static void bury(void)
     if (dead) free_thread(dead);
 }
 
+/* What sanitizers know the stack by that the thread stands on: its own, or the one of its task. */
+static struct ae__san *stood_on(struct ae__sim_thread *thread, struct ae__thread *record)
+{
+    struct ae__task *task = record ? record->current : NULL;
+
+    return task ? &task->stack->san : &thread->san;
+}
+
 /* Give the real thread to `to`; back here when somebody gives it back. */
 static void switch_to(struct ae__sim_thread *to, bool dying)
 {
     struct ae__sim_thread *from = ae__sim->current;
-    struct ae__context here = { &from->sp, &from->san };
 
     AE_ASSERT(to != from);
     from->record = ae__thread_get();
+    from->at = stood_on(from, from->record);
+    struct ae__context here = { &from->sp, from->at };
     ae__sim->current = to;
     ae__thread_swap(&to->carrier);
-    ae__context_switch(here, to->sp, &to->san, dying);
+    ae__context_switch(here, to->sp, to->at, dying);
     AE_ASSERT(ae__sim->current == from);
     ae__thread_swap(from->record);
     bury();
@@ -244,6 +254,7 @@ struct ae__sim_thread *ae__sim_thread_make(const char *name, ae_sim_node *node, 
     thread->fn = fn;
     thread->arg = arg;
     ae__san_stack_made(&thread->san, thread->stack, STACK_BYTES);
+    thread->at = &thread->san;
     thread->sp = ae__arch_prepare(thread->stack + STACK_BYTES, thread_main);
     enlist(thread, name, node);
     return thread;

@@ -228,7 +228,8 @@ static int start(struct ae_runtime *rt)
 int ae_runtime_create(const ae_config *config, ae_runtime **out)
 {
     ae_config full;
-    ae__parts.simulate();
+
+    if (ae__parts.simulate) ae__parts.simulate();
     int rc = ae__config_read(config, &full);
     if (rc < 0) return rc;
     struct ae_runtime *rt = ae__mem_aligned(_Alignof(struct ae_runtime), sizeof *rt);

@@ -613,5 +613,7 @@ TEST(settings_that_make_no_sense_end_the_program)
     setenv("AE_SIM", "seed=five", 1);
     EXPECT_DEATH(EXPECT_EQ(ae_run(NULL, count_workers, NULL), 0), "seed is no number");
     setenv("AE_SIM", "workers=7", 1);
+    unsetenv("AE_FLAVOR"); /* which may ask for one */
+    unsetenv("AE_WORKERS");
     EXPECT_EQ(ae_run(NULL, count_workers, NULL), 7);
 }
