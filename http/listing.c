@@ -223,7 +223,8 @@ int ae__http_listing(ae_file *root, const char *path, const char *title, bool ha
     struct listing listing = {
         .root = root, .path = path, .title = title, .has_parent = has_parent, .out = out
     };
-    int rc = ae_blocking(make_listing, &listing);
+    static const ae_job_opts on_files = { .lane = AE_LANE_FILES };
+    int rc = ae_blocking_opts(&on_files, make_listing, &listing);
 
     if (rc < 0) ae__http_text_free(out);
     return rc;

@@ -3,10 +3,22 @@
 #ifndef AETHER_METRICS_H
 #define AETHER_METRICS_H
 
+#include <aether/blocking.h>
 #include <aether/defs.h>
 #include <aether/run.h>
 
 AE_EXTERN_C_BEGIN
+
+/* One lane of the blocking pool. */
+typedef struct ae_lane_metrics {
+    uint64_t threads;        /* now */
+    uint64_t idle;           /* now */
+    uint64_t queued;         /* now */
+    uint64_t jobs;           /* finished */
+    uint64_t refused;        /* the queue was full, or there was no thread */
+    uint64_t cancelled;      /* before they began */
+    uint64_t start_failures; /* threads that could not be made; what was queued ran on others */
+} ae_lane_metrics;
 
 typedef struct ae_metrics {
     size_t size;              /* in: sizeof(ae_metrics), set by the caller */
@@ -27,7 +39,7 @@ typedef struct ae_metrics {
     uint64_t timers_fired;
     uint64_t stacks_live;     /* now, in use by tasks */
     uint64_t stacks_cached;   /* now, waiting for one */
-    uint64_t blocking_threads; /* now */
+    uint64_t blocking_threads; /* now; this and the next three are sums over the lanes */
     uint64_t blocking_idle;   /* now */
     uint64_t blocking_queued; /* now */
     uint64_t blocking_jobs;   /* finished */
@@ -37,6 +49,7 @@ typedef struct ae_metrics {
                                * times as long each with another ae_config.stall_count_ns */
     uint64_t stall_reports;   /* spawn sites that were logged for it */
     uint64_t rescues;         /* times that others did the work of a worker */
+    ae_lane_metrics lanes[AE_LANES]; /* by enum ae_lane */
 } ae_metrics;
 
 /* Fill `out`; rt NULL = the caller's. Each number is read alone, so sums may be off by what happens

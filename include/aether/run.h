@@ -37,8 +37,8 @@ typedef struct ae_config {
     unsigned workers;         /* 0 = AE_WORKERS, else usable CPUs (affinity and cgroup quota) */
     uint32_t tasks_max;       /* live tasks at once; 0 = 4,194,304; spawn fails beyond */
     size_t stack_bytes;       /* of tasks that name none: 64 KiB, 256 KiB or 1 MiB; 0 = 256 KiB */
-    unsigned blocking_threads_max; /* 0 = 512 */
-    uint32_t blocking_queue_max;   /* jobs waiting for a thread; 0 = 1,048,576 */
+    unsigned blocking_threads_max; /* of the blocking pool, for users' jobs; 0 = 512 */
+    uint32_t blocking_queue_max;   /* jobs waiting for a thread, of a lane; 0 = 1,048,576 */
     int64_t blocking_keep_alive_ns; /* an idle pool thread ends after this; 0 = 10 s */
     int64_t shutdown_ns;      /* how long ending tasks may take; 0 = 30 s, -1 = for ever */
     const char *name;         /* of worker threads; NULL = "aether" */
@@ -55,6 +55,8 @@ typedef struct ae_config {
     void (*on_resume)(void *context, uint64_t task_id);
     void *context; /* handed to the four above */
     enum ae_driver driver; /* how the workers wait for I/O */
+    unsigned files_threads_max; /* of the pool's lane for files; 0 = 64 */
+    unsigned names_threads_max; /* of its lane for host names; 0 = 16 */
 
     /* One slice of a task (from when it gets a worker until it waits, yields or returns) that runs,
      * or sleeps in the kernel, for long. Time in which it waits for a CPU does not count. 0 = the

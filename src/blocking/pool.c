@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The blocking pool: one queue, threads made on demand, up to a limit, that end when idle.
+/* One lane of the blocking pool: a queue, and threads made on demand, up to a limit, that end when
+ * idle.
  *
  * A futex wake costs more than most jobs, and starting a thread more than that, so neither is
  * done per job. A thread between being sent for and taking a job is *looking*; while one is, nobody
@@ -17,7 +18,11 @@
  *     joined by destroy.
  * B5  A call's place in the queue is its caller's frame, so it needs no room: a full queue is
  *     waited for in the queue itself. Its state changes under the lock only; the caller takes the
- *     lock once more before it returns. */
+ *     lock once more before it returns.
+ * B6  Somebody waits for room: then as many spawned jobs are queued as may be. Whoever takes one
+ *     out puts the job of the first that waits in its place before the lock is released, so that
+ *     they are served in their order and nobody overtakes them. Calls do not count here: they are
+ *     bounded by who waits for them, and could otherwise keep spawned jobs out for ever. */
 #include "blocking/pool.h"
 
 #include <errno.h>
@@ -43,6 +48,7 @@ struct pool_thread {
 struct ae__pool {
     /* set at creation */
     struct ae_runtime *rt;
+    const char *name;             /* of its threads */
     uint32_t threads_max, queue_max;
     int64_t keep_alive_ns;
     bool spins;
@@ -51,13 +57,15 @@ struct ae__pool {
     bool stopping;
     struct ae__list queue;        /* of struct ae__job */
     _Atomic(uint32_t) queued;     /* its length; spinning threads read it without the lock */
+    uint32_t spawned;             /* tasks among them, not calls */
+    struct ae__waitq room;        /* who waits to put a task in; `item` is its job */
     uint32_t threads;             /* all, also those being started */
     uint32_t starting;            /* not certain yet */
     uint32_t looking, idle_count;
     struct ae__list idle;         /* struct pool_thread; the last one slept least */
     struct pool_thread *unused;   /* records */
     struct pool_thread *ended;    /* to be joined */
-    uint64_t jobs;                /* finished */
+    uint64_t jobs, refused, cancelled, start_failures; /* see struct ae__pool_stats */
 
     _Atomic(uint32_t) empty;      /* futex: 1 = stopping, and the last thread has gone */
 };
@@ -68,6 +76,7 @@ struct ae__pool {
 struct help {
     struct pool_thread *wake;
     bool start;
+    struct ae__actor *told; /* who has waited for room and got it, asleep */
 };
 
 static uint32_t queued(const struct ae__pool *pool)
@@ -94,10 +103,53 @@ static void reserve(struct ae__pool *pool)
     pool->looking++;
 }
 
-/* B1. Under the lock. */
+/* ---- the queue; under the lock ---- */
+
+static void push_job(struct ae__pool *pool, struct ae__job *job)
+{
+    AE_ASSERT(pool->threads > pool->starting); /* B2 */
+    ae__list_push(&pool->queue, &job->link);
+    atomic_store_explicit(&pool->queued, queued(pool) + 1, memory_order_relaxed);
+    pool->spawned += job->task != NULL;
+}
+
+static void remove_job(struct ae__pool *pool, struct ae__job *job)
+{
+    AE_ASSERT(queued(pool) > 0);
+    ae__list_remove(&job->link);
+    atomic_store_explicit(&pool->queued, queued(pool) - 1, memory_order_relaxed);
+    pool->spawned -= job->task != NULL;
+}
+
+static struct ae__job *pop_job(struct ae__pool *pool)
+{
+    if (ae__list_is_empty(&pool->queue)) return NULL;
+    struct ae__job *job = AE_CONTAINER_OF(pool->queue.next, struct ae__job, link);
+    remove_job(pool, job);
+    if (!job->task) AE_CONTAINER_OF(job, struct ae__call, job)->state = AE__CALL_RUNNING;
+    return job;
+}
+
+/* B6. A job was just taken out, so B2 holds of the one that takes its place. NULL: nobody sleeps.
+ */
+static struct ae__actor *give_room(struct ae__pool *pool)
+{
+    struct ae__wakes told;
+
+    ae__wakes_init(&told);
+    while (pool->spawned < pool->queue_max && !ae__waitq_is_empty(&pool->room)) {
+        struct ae__waiter *waiter = ae__waitq_claim_head(&pool->room, &told);
+        if (!waiter) continue; /* it was cancelled */
+        push_job(pool, waiter->item);
+        break;
+    }
+    return told.head;
+}
+
+/* B1, B6. Under the lock. */
 static struct help call_help(struct ae__pool *pool, bool may_start)
 {
-    struct help help = { NULL, false };
+    struct help help = { .told = give_room(pool) };
 
     if (pool->looking > 0 || queued(pool) == 0) return help;
     if (!ae__list_is_empty(&pool->idle)) {
@@ -154,18 +206,21 @@ static void announce_empty(struct ae__pool *pool)
     ae__os_futex_wake(&pool->empty, 1);
 }
 
+static void send_help(struct ae__pool *pool, struct help help);
+
 /* Turn a reservation into a thread. 0, -EAGAIN or -ENOMEM. Not under the lock. */
 static int start_thread(struct ae__pool *pool)
 {
-    struct help help = { NULL, false };
+    struct help help = { .wake = NULL };
     struct pool_thread *t = record_get(pool);
-    int rc = t ? ae__os_thread_start(&t->os, "aether-pool", thread_main, t) : -ENOMEM;
+    int rc = t ? ae__os_thread_start(&t->os, pool->name, thread_main, t) : -ENOMEM;
 
     ae__lock_acquire(&pool->lock);
     pool->starting--;
     if (rc == 0) {
         t->known = true;
     } else {
+        pool->start_failures++;
         pool->threads--;
         pool->looking--;
         if (t) record_put(pool, t);
@@ -173,13 +228,14 @@ static int start_thread(struct ae__pool *pool)
     }
     bool last = rc < 0 && pool->stopping && pool->threads == 0;
     ae__lock_release(&pool->lock);
-    if (help.wake) wake_thread(help.wake);
+    send_help(pool, help);
     if (last) announce_empty(pool);
     return rc;
 }
 
 static void send_help(struct ae__pool *pool, struct help help)
 {
+    if (help.told) ae__ready(help.told);
     if (help.wake) wake_thread(help.wake);
     if (help.start) (void)start_thread(pool); /* it failed: those that are there go on */
 }
@@ -204,31 +260,6 @@ static int ensure_thread(struct ae__pool *pool)
         ae__lock_acquire(&pool->lock);
     }
     return pool->stopping ? -ECANCELED : 0;
-}
-
-/* ---- the queue; under the lock ---- */
-
-static void push_job(struct ae__pool *pool, struct ae__job *job)
-{
-    AE_ASSERT(pool->threads > pool->starting); /* B2 */
-    ae__list_push(&pool->queue, &job->link);
-    atomic_store_explicit(&pool->queued, queued(pool) + 1, memory_order_relaxed);
-}
-
-static void remove_job(struct ae__pool *pool, struct ae__job *job)
-{
-    AE_ASSERT(queued(pool) > 0);
-    ae__list_remove(&job->link);
-    atomic_store_explicit(&pool->queued, queued(pool) - 1, memory_order_relaxed);
-}
-
-static struct ae__job *pop_job(struct ae__pool *pool)
-{
-    if (ae__list_is_empty(&pool->queue)) return NULL;
-    struct ae__job *job = AE_CONTAINER_OF(pool->queue.next, struct ae__job, link);
-    remove_job(pool, job);
-    if (!job->task) AE_CONTAINER_OF(job, struct ae__call, job)->state = AE__CALL_RUNNING;
-    return job;
 }
 
 /* ---- a thread's life ---- */
@@ -392,14 +423,16 @@ static void thread_main(void *arg)
 
 /* ---- the runtime's side ---- */
 
-int ae__pool_create(struct ae_runtime *rt, struct ae__pool **out)
+int ae__pool_create(struct ae_runtime *rt, const char *name, uint32_t threads_max,
+                    struct ae__pool **out)
 {
     const ae_config *config = ae__runtime_config(rt);
     struct ae__pool *pool = ae__mem_zalloc(sizeof *pool);
 
     if (!pool) return -ENOMEM;
     pool->rt = rt;
-    pool->threads_max = config->blocking_threads_max;
+    pool->name = name;
+    pool->threads_max = threads_max;
     pool->queue_max = config->blocking_queue_max;
     pool->keep_alive_ns = config->blocking_keep_alive_ns;
     pool->spins = ae__os_cpus() > 1;
@@ -435,6 +468,7 @@ void ae__pool_destroy(struct ae__pool *pool)
     if (!pool) return;
     AE_ASSERT(pool->threads == 0);
     AE_ASSERT(ae__list_is_empty(&pool->queue));
+    AE_ASSERT(ae__waitq_is_empty(&pool->room));
     if (pool->ended) join_thread(pool, pool->ended);
     while ((t = pool->unused) != NULL) {
         pool->unused = t->next;
@@ -450,22 +484,46 @@ void ae__pool_stats(struct ae__pool *pool, struct ae__pool_stats *out)
     out->idle = pool->idle_count;
     out->queued = queued(pool);
     out->jobs = pool->jobs;
+    out->refused = pool->refused;
+    out->cancelled = pool->cancelled;
+    out->start_failures = pool->start_failures;
     ae__lock_release(&pool->lock);
 }
 
 /* ---- work comes in ---- */
 
-int ae__pool_submit(struct ae__pool *pool, struct ae__task *task)
+/* B6. Entered with the lock held, which it releases. 0: the job is in the queue. */
+static int wait_for_room(struct ae__pool *pool, struct ae__job *job)
+{
+    struct ae__actor *self = ae__actor_self();
+    struct ae__waiter waiter;
+    uint32_t sequence = ae__wait_begin(self, true, AE__WAIT_BLOCKING, pool);
+
+    ae__waiter_init(&waiter, self, sequence, AE__REASON_DONE);
+    waiter.item = job;
+    ae__waitq_push(&pool->room, &waiter);
+    ae__lock_release(&pool->lock);
+    uint16_t reason = ae__wait_park(self);
+    ae__waitq_settle(&pool->lock, &pool->room, &waiter);
+    return reason == AE__REASON_DONE ? 0 : -ECANCELED;
+}
+
+int ae__pool_submit(struct ae__pool *pool, struct ae__task *task, bool waits)
 {
     struct ae__job *job = ae__job_of_task(task);
-    struct help help = { NULL, false };
+    struct help help = { .wake = NULL };
 
+    job->task = task;
     ae__lock_acquire(&pool->lock);
-    int rc = queued(pool) < pool->queue_max ? ensure_thread(pool) : -EAGAIN;
+    int rc = ensure_thread(pool);
+    bool full = rc == 0 && pool->spawned >= pool->queue_max;
+    if (full && waits) return wait_for_room(pool, job);
+    if (full) rc = -EAGAIN;
     if (rc == 0) {
-        job->task = task;
         push_job(pool, job);
         help = call_help(pool, true);
+    } else {
+        pool->refused++;
     }
     ae__lock_release(&pool->lock);
     send_help(pool, help);
@@ -477,6 +535,7 @@ static int finish_call(struct ae__pool *pool, struct ae__call *call)
 {
     if (call->state == AE__CALL_QUEUED) {
         remove_job(pool, &call->job);
+        pool->cancelled++;
         ae__lock_release(&pool->lock);
         return -ECANCELED;
     }
@@ -491,11 +550,14 @@ static int finish_call(struct ae__pool *pool, struct ae__call *call)
     return call->status;
 }
 
-int ae__pool_call(struct ae__pool *pool, struct ae__call *call, struct ae__actor *caller)
+int ae__pool_call(struct ae__pool *pool, struct ae__call *call, struct ae__actor *caller,
+                  bool waits)
 {
     ae__lock_acquire(&pool->lock);
     int rc = ensure_thread(pool);
+    if (rc == 0 && !waits && queued(pool) >= pool->queue_max) rc = -EAGAIN;
     if (rc < 0) {
+        pool->refused++;
         ae__lock_release(&pool->lock);
         return rc;
     }

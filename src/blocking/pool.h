@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The blocking pool, for blocking.c and for the runtime's table of parts (driver.h). */
+/* One lane of the blocking pool: for lanes.c, which has them all, and blocking.c. */
 #ifndef AE_BLOCKING_POOL_H
 #define AE_BLOCKING_POOL_H
 
@@ -33,15 +33,20 @@ static inline struct ae__job *ae__job_of_task(struct ae__task *task)
     return (struct ae__job *)(void *)&task->timer;
 }
 
-int ae__pool_create(struct ae_runtime *rt, struct ae__pool **out);
+struct ae__pool;
+
+int ae__pool_create(struct ae_runtime *rt, const char *name, uint32_t threads_max,
+                    struct ae__pool **out);
 void ae__pool_stop(struct ae__pool *pool);    /* running and queued jobs are waited for */
-void ae__pool_destroy(struct ae__pool *pool); /* after stop */
+void ae__pool_destroy(struct ae__pool *pool); /* after stop; accepts NULL */
 void ae__pool_stats(struct ae__pool *pool, struct ae__pool_stats *out);
 
-/* Queue a task's job. -EAGAIN: the queue is full, or there is no thread; -ECANCELED: stopped. */
-int ae__pool_submit(struct ae__pool *pool, struct ae__task *task);
+/* Queue a task's job. A full queue: wait for room (-ECANCELED: cancelled meanwhile), or -EAGAIN,
+ * which also means that there is no thread. -ECANCELED: stopped. */
+int ae__pool_submit(struct ae__pool *pool, struct ae__task *task, bool waits);
 
-/* Run a call and wait for it. `caller` is a task. */
-int ae__pool_call(struct ae__pool *pool, struct ae__call *call, struct ae__actor *caller);
+/* Run a call and wait for it. `caller` is a task. Errors as above. */
+int ae__pool_call(struct ae__pool *pool, struct ae__call *call, struct ae__actor *caller,
+                  bool waits);
 
 #endif

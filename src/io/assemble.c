@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts that a runtime is made of. The scheduler knows them by this table alone, so that it
  * depends on no layer below its own. */
-#include "blocking/pool.h"
+#include "blocking/lanes.h"
 #include "driver/choose.h"
 #include "driver/epoll.h"
 #include "driver/sim_start.h"
@@ -10,10 +10,10 @@
 const struct ae__parts ae__parts = {
     .driver = &ae__chosen_ops,
     .simulate = ae__sim_start,
-    .pool_create = ae__pool_create,
-    .pool_stop = ae__pool_stop,
-    .pool_destroy = ae__pool_destroy,
-    .pool_stats = ae__pool_stats,
+    .lanes_create = ae__lanes_create,
+    .lanes_stop = ae__lanes_stop,
+    .lanes_destroy = ae__lanes_destroy,
+    .lanes_stats = ae__lanes_stats,
     .fd_watch = ae__foreign_watch,
     .fd_unwatch = ae__foreign_unwatch,
 };

@@ -11,6 +11,8 @@
 #include "driver/dirs.h"
 #include "sched/sched.h"
 
+static const ae_job_opts on_files = { .lane = AE_LANE_FILES };
+
 enum { LISTED_BYTES = 32 * 1024 }; /* of entries fetched at once */
 
 struct ae_dir {
@@ -72,7 +74,7 @@ int ae_dir_read(ae_dir *dir, ae_dir_entry *out)
     if (ae__actor_cancelled(ae__actor_self())) return -ECANCELED;
     do {
         if (dir->at == dir->end) {
-            int n = ae_blocking(run_fetch, dir);
+            int n = ae_blocking_opts(&on_files, run_fetch, dir);
             if (n <= 0) return n;
             dir->at = 0;
             dir->end = (size_t)n;
@@ -171,7 +173,7 @@ static int run_readlink(void *arg)
 static int run(ae_fn *fn, struct names names)
 {
     AE_ASSERT(names.path != NULL);
-    return ae_blocking(fn, &names);
+    return ae_blocking_opts(&on_files, fn, &names);
 }
 
 int ae_path_stat(const char *path, ae_file_stat *out)

@@ -17,6 +17,8 @@
 
 enum { CACHED_MAX = 256 * 1024 }; /* copied in place at once: some 20 us of a worker's time */
 
+static const ae_job_opts on_files = { .lane = AE_LANE_FILES };
+
 struct ae_file {
     int number;
     bool reads_wait;            /* always: not worth an attempt in place */
@@ -45,7 +47,7 @@ static int open_file(struct open_job *job, ae_file **out)
     ae_file *file = ae__mem_alloc(sizeof *file);
 
     if (!file) return -ENOMEM;
-    int number = ae_blocking(run_open, job);
+    int number = ae_blocking_opts(&on_files, run_open, job);
     if (number < 0) {
         ae__mem_free(file);
         return number;
@@ -115,7 +117,7 @@ static ssize_t read_and_wait(int number, void *buf, size_t size, int64_t offset)
     struct transfer job = { .number = number, .buf = buf, .size = size, .offset = offset };
 
     if (ae__file_on_ring()) return ae__file_ring_readat(number, buf, size, offset);
-    int rc = ae_blocking(run_read, &job);
+    int rc = ae_blocking_opts(&on_files, run_read, &job);
     return rc < 0 ? rc : job.result;
 }
 
@@ -193,7 +195,7 @@ static ssize_t write_and_wait(const ae_file *file, const char *buf, size_t size,
     if (file->reads_wait && ae__file_on_ring()) { /* past the cache */
         return ae__file_ring_writeat(file->number, buf, size, offset);
     }
-    int rc = ae_blocking(run_write, &job);
+    int rc = ae_blocking_opts(&on_files, run_write, &job);
     return rc < 0 ? rc : job.result;
 }
 
@@ -262,7 +264,7 @@ static int sync_file(ae_file *file, bool data_only)
     struct settling job = { .number = file->number, .data_only = data_only };
 
     if (ae__file_on_ring()) return ae__file_ring_sync(file->number, data_only);
-    return ae_blocking(run_sync, &job);
+    return ae_blocking_opts(&on_files, run_sync, &job);
 }
 
 int ae_file_sync(ae_file *file)
@@ -289,7 +291,7 @@ int ae_file_truncate(ae_file *file, int64_t size)
     struct settling job = { .number = file->number, .size = size };
 
     AE_ASSERT(size >= 0);
-    return ae_blocking(run_truncate, &job);
+    return ae_blocking_opts(&on_files, run_truncate, &job);
 }
 
 /* ---- the descriptor ---- */

@@ -110,7 +110,8 @@ static int connect_by_name(const char *address, ae_stream **out)
 
     int rc = split(address, &lookup);
     if (rc < 0) return rc;
-    int count = ae_blocking(resolve, &lookup);
+    static const ae_job_opts on_names = { .lane = AE_LANE_NAMES };
+    int count = ae_blocking_opts(&on_names, resolve, &lookup);
     if (count < 0) return count;
     rc = -ENOENT;
     for (int i = 0; i < count; i++) {

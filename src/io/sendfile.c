@@ -59,7 +59,8 @@ static int warm(void *arg)
 static ssize_t send_slice(struct ae__op *op, struct slice slice)
 {
     if (!is_cached(&slice)) {
-        int rc = ae_blocking(warm, &slice);
+        static const ae_job_opts on_files = { .lane = AE_LANE_FILES };
+        int rc = ae_blocking_opts(&on_files, warm, &slice);
         if (rc < 0) return rc;
     }
     op->sendfile.file = slice.file;

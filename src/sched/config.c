@@ -16,6 +16,8 @@
 #define STACK_DEFAULT ((size_t)256 << 10)
 #define STACK_MAX ((size_t)1 << 20)
 #define POOL_DEFAULT 512u
+#define FILES_DEFAULT 64u
+#define NAMES_DEFAULT 16u
 #define POOL_QUEUE_DEFAULT (UINT32_C(1) << 20)
 
 /* The number in the variable; 0 if unset or no number in range. */
@@ -126,6 +128,8 @@ static void fill_defaults(ae_config *config)
     if (config->tasks_max == 0) config->tasks_max = TASKS_MAX_DEFAULT;
     if (config->stack_bytes == 0) config->stack_bytes = STACK_DEFAULT;
     if (config->blocking_threads_max == 0) config->blocking_threads_max = POOL_DEFAULT;
+    if (config->files_threads_max == 0) config->files_threads_max = FILES_DEFAULT;
+    if (config->names_threads_max == 0) config->names_threads_max = NAMES_DEFAULT;
     if (config->blocking_queue_max == 0) config->blocking_queue_max = POOL_QUEUE_DEFAULT;
     if (config->blocking_keep_alive_ns == 0) config->blocking_keep_alive_ns = 10 * AE_SEC;
     if (config->shutdown_ns == 0) config->shutdown_ns = 30 * AE_SEC;

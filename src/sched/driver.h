@@ -19,6 +19,7 @@
 
 #include <sys/types.h>
 
+#include "aether/blocking.h"
 #include "sched/wait.h"
 
 struct iovec;
@@ -144,17 +145,21 @@ struct ae__driver_ops {
 
 /* What a runtime is assembled from; src/io/assemble.c names the parts, so that sched/ does not
  * depend on the layers below it. */
-struct ae__pool;
+struct ae__lanes; /* of the blocking pool */
 struct ae__pool_stats {
-    uint64_t threads, idle, queued, jobs;
+    uint64_t threads, idle, queued; /* now */
+    uint64_t jobs;                  /* finished */
+    uint64_t refused;               /* full, or no thread */
+    uint64_t cancelled;             /* before they began */
+    uint64_t start_failures;        /* threads that could not be started */
 };
 struct ae__parts {
     const struct ae__driver_ops *driver;
     void (*simulate)(void); /* begin a simulation if one is asked for; before all else */
-    int (*pool_create)(struct ae_runtime *rt, struct ae__pool **out);
-    void (*pool_stop)(struct ae__pool *pool);    /* no new jobs; running ones are waited for */
-    void (*pool_destroy)(struct ae__pool *pool); /* after stop; threads are joined */
-    void (*pool_stats)(struct ae__pool *pool, struct ae__pool_stats *out);
+    int (*lanes_create)(struct ae_runtime *rt, struct ae__lanes **out);
+    void (*lanes_stop)(struct ae__lanes *lanes);    /* no new jobs; running ones are waited for */
+    void (*lanes_destroy)(struct ae__lanes *lanes); /* after stop; threads are joined */
+    void (*lanes_stats)(struct ae__lanes *lanes, enum ae_lane lane, struct ae__pool_stats *out);
     void (*io_start)(struct ae_runtime *rt);    /* tables of the I/O layer; may be NULL */
     void (*io_stop)(struct ae_runtime *rt);
     int (*fd_watch)(int fd, unsigned events, struct ae__actor *actor, uint32_t sequence,

@@ -35,15 +35,17 @@ static void add_worker(ae_metrics *m, struct ae__worker *w)
     m->io_syscalls += io.syscalls;
 }
 
-static void add_pool(ae_metrics *m, struct ae_runtime *rt)
+static void add_lane(ae_metrics *m, struct ae_runtime *rt, enum ae_lane lane)
 {
     struct ae__pool_stats pool = { 0 };
 
-    ae__parts.pool_stats(rt->pool, &pool);
-    m->blocking_threads = pool.threads;
-    m->blocking_idle = pool.idle;
-    m->blocking_queued = pool.queued;
-    m->blocking_jobs = pool.jobs;
+    ae__parts.lanes_stats(rt->lanes, lane, &pool);
+    m->blocking_threads += pool.threads;
+    m->blocking_idle += pool.idle;
+    m->blocking_queued += pool.queued;
+    m->blocking_jobs += pool.jobs;
+    m->lanes[lane] = (ae_lane_metrics){ pool.threads, pool.idle,      pool.queued,        pool.jobs,
+                                        pool.refused, pool.cancelled, pool.start_failures };
 }
 
 static void add_memory(ae_metrics *m, struct ae_runtime *rt)
@@ -86,7 +88,9 @@ int ae_metrics_get(ae_runtime *rt, ae_metrics *out)
     for (uint32_t i = 0; i < ae__slots(rt); i++) {
         add_worker(&m, rt->workers[i]);
     }
-    add_pool(&m, rt);
+    for (int lane = 0; lane < AE_LANES; lane++) {
+        add_lane(&m, rt, (enum ae_lane)lane);
+    }
     add_memory(&m, rt);
     add_stalls(&m, rt);
     m.tasks_live = ae__tasks_live(rt);

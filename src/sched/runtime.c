@@ -55,9 +55,9 @@ const struct ae__driver_ops *ae__runtime_driver_ops(const struct ae_runtime *rt)
     return ae__parts.driver;
 }
 
-struct ae__pool *ae__runtime_pool(const struct ae_runtime *rt)
+struct ae__lanes *ae__runtime_lanes(const struct ae_runtime *rt)
 {
-    return rt->pool;
+    return rt->lanes;
 }
 
 const ae_config *ae__runtime_config(const struct ae_runtime *rt)
@@ -219,7 +219,7 @@ static int start(struct ae_runtime *rt)
     }
     rc = make_drivers(rt);
     if (rc < 0) return rc;
-    rc = ae__parts.pool_create(rt, &rt->pool);
+    rc = ae__parts.lanes_create(rt, &rt->lanes);
     if (rc < 0) return rc;
     rc = start_threads(rt);
     return rc < 0 ? rc : ae__monitor_start(rt);
@@ -238,7 +238,7 @@ int ae_runtime_create(const ae_config *config, ae_runtime **out)
     ae__overflow_watch();
     rc = start(rt);
     if (rc < 0) {
-        if (rt->pool) ae__parts.pool_stop(rt->pool);
+        if (rt->lanes) ae__parts.lanes_stop(rt->lanes);
         ae__runtime_free(rt);
         return rc;
     }

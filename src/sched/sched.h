@@ -37,7 +37,7 @@ bool ae__in_task(void);
 /* The runtime of the caller: of its worker, pool thread or innermost scope; NULL: none. */
 struct ae_runtime *ae__runtime_self(void);
 const struct ae__driver_ops *ae__runtime_driver_ops(const struct ae_runtime *rt);
-struct ae__pool *ae__runtime_pool(const struct ae_runtime *rt);
+struct ae__lanes *ae__runtime_lanes(const struct ae_runtime *rt);
 const ae_config *ae__runtime_config(const struct ae_runtime *rt); /* defaults filled in */
 void *ae__runtime_io(const struct ae_runtime *rt);     /* the I/O layer's own tables */
 void ae__runtime_set_io(struct ae_runtime *rt, void *io);

@@ -126,11 +126,19 @@ static uint64_t slices_begun(struct ae_runtime *rt)
     return sum;
 }
 
+static bool is_pool_still(struct ae_runtime *rt)
+{
+    for (int lane = 0; lane < AE_LANES; lane++) {
+        struct ae__pool_stats pool = { 0 };
+        ae__parts.lanes_stats(rt->lanes, (enum ae_lane)lane, &pool);
+        if (pool.queued > 0 || pool.threads != pool.idle) return false;
+    }
+    return true;
+}
+
 /* Nothing is queued anywhere, and no timer or job will change that. */
 static bool is_still(struct ae_runtime *rt)
 {
-    struct ae__pool_stats pool = { 0 };
-
     if (ae__idle_parked(&rt->idle) + 1 < rt->workers_count) return false;
     if (ae__inject_length(&rt->inject) > 0) return false;
     for (uint32_t i = 0; i < ae__slots(rt); i++) {
@@ -139,8 +147,7 @@ static bool is_still(struct ae_runtime *rt)
         if (!ae__runq_is_empty(&w->ring) || ae__inject_length(&w->pinned) > 0) return false;
         if (atomic_load_explicit(&w->lifo, memory_order_relaxed)) return false;
     }
-    ae__parts.pool_stats(rt->pool, &pool);
-    return pool.queued == 0 && pool.threads == pool.idle;
+    return is_pool_still(rt);
 }
 
 /* Its next wake-up can only come from another task (or from a thread that nobody knows of). */

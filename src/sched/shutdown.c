@@ -185,7 +185,7 @@ void ae__runtime_free(struct ae_runtime *rt)
     AE_ASSERT(!ae__shortage_any(rt)); /* who waits for a stack is a child of somebody */
     ae__monitor_stop(rt);
     end_workers(rt);
-    if (rt->pool) ae__parts.pool_destroy(rt->pool);
+    if (rt->lanes) ae__parts.lanes_destroy(rt->lanes);
     if (ae__parts.io_stop) ae__parts.io_stop(rt);
     for (uint32_t i = 0; rt->workers && i < rt->slots_count; i++) {
         free_worker(rt->workers[i]);
@@ -214,7 +214,7 @@ int ae_runtime_destroy(ae_runtime *rt)
     ae__lock_release(&rt->root.node.lock);
     int rc = end_tasks(rt);
     if (rc < 0) return rc;
-    ae__parts.pool_stop(rt->pool);
+    ae__parts.lanes_stop(rt->lanes);
     wait_outside(rt);
     ae__runtime_free(rt);
     return 0;

@@ -213,6 +213,7 @@ bool ae__slice_call(struct ae__task *self, struct ae__task *callee)
 
     self->actor.next = outer ? &outer->actor : NULL; /* the chain of callers; see ae_cancelled */
     if (must_look_outside(w) || budget < 2 || !ae__queue_take(w, callee)) return false;
+    AE_DEBUG_ASSERT(atomic_load(&w->in_place) == 0); /* ae_blocking_begin without its end */
     bool fresh = !callee->stack && !AE_ASAN && !AE_TSAN;
     if (fresh ? !take_stack(w, callee) : !ae__slice_prepare(w, callee)) return false;
     if (AE_UNLIKELY(w->rt->config.on_suspend)) call_hook(w, w->rt->config.on_suspend, self);
@@ -246,6 +247,7 @@ void ae__slice_leave(struct ae__task *self, enum ae__commit commit)
 
     AE_ASSERT(w->thread.current == self);
     AE_ASSERT(w->commit == AE__COMMIT_NONE); /* S1: nobody left who is not published */
+    AE_DEBUG_ASSERT(atomic_load(&w->in_place) == 0); /* ae_blocking_begin without its end */
     if (AE_UNLIKELY(w->rt->config.on_suspend)) call_hook(w, w->rt->config.on_suspend, self);
     w->commit = commit;
     w->commit_task = self;

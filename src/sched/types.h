@@ -18,6 +18,7 @@
 #include "task/types.h"
 
 #define AE__BUDGET 128      /* operations per slice */
+#define AE__CHECKPOINT_NS 100000 /* of a slice, as the checkpoints in it see it */
 #define AE__TICKS 61        /* slices between looks at the shared queue and the driver */
 #define AE__LIFO_RUNS 3     /* slices in a row from the LIFO slot */
 #define AE__LIFO_STEAL_NS 5000
@@ -68,6 +69,8 @@ struct ae__worker {
     uint32_t lifo_run;
     uint32_t budget;
     bool searching;
+    uint64_t checkpoint_slices;      /* the slice that checkpoint_ns is of */
+    int64_t checkpoint_ns;           /* the first checkpoint in it */
     uint64_t rng;
     void *native_sp;
     struct ae__san native_san;
@@ -86,6 +89,7 @@ struct ae__worker {
     _Atomic(struct ae__task *) running; /* in whose slice the owner is, or NULL; for the monitor */
     _Atomic(uint32_t) tid;              /* of the owner thread; 0: none has it now */
     _Atomic(uint32_t) at_queue;         /* 1: the owner takes from its queues (X3 in rescue.c) */
+    _Atomic(uint32_t) in_place;      /* calls of ae_blocking_begin that are open in its slice */
 
     /* shared: any thread */
     AE_CACHE_ALIGNED _Atomic(uint32_t) park;  /* enum ae__park_state */
@@ -110,7 +114,7 @@ struct ae_runtime {
     struct ae__shortage shortage;
     struct ae__monitor monitor;
     struct ae__scope root;
-    struct ae__pool *pool;
+    struct ae__lanes *lanes;         /* the blocking pool */
     void *io;
 
     _Atomic(uint32_t) slots_live;    /* workers, and spares that were ever called */

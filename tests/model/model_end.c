@@ -59,9 +59,9 @@ static void driver_destroy(struct ae__driver *d)
     model_free(d, sizeof *d);
 }
 
-static void pool_stop(struct ae__pool *pool)
+static void lanes_stop(struct ae__lanes *lanes)
 {
-    (void)pool;
+    (void)lanes;
 }
 
 static const struct ae__driver_ops driver_ops = {
@@ -71,7 +71,7 @@ static const struct ae__driver_ops driver_ops = {
     .destroy = driver_destroy,
 };
 
-const struct ae__parts ae__parts = { .driver = &driver_ops, .pool_stop = pool_stop };
+const struct ae__parts ae__parts = { .driver = &driver_ops, .lanes_stop = lanes_stop };
 
 /* A task runs to its end in one slice. */
 void ae__slice_start(struct ae__worker *w, struct ae__task *task)

@@ -36,7 +36,7 @@ static struct os_thread {
     void *arg;
 } os_threads[POOL_THREADS];
 
-static bool start_may_fail;
+static bool start_may_fail, waits;
 static _Atomic(bool) starts_fail;
 
 static bool is_started(void *arg)
@@ -189,10 +189,9 @@ void ae__scope_unlend(struct ae__scope *scope, struct ae__actor *borrower, struc
 static void make_pool(uint32_t threads_max, uint32_t queue_max)
 {
     memset(&config, 0, sizeof config);
-    config.blocking_threads_max = threads_max;
     config.blocking_queue_max = queue_max;
     config.blocking_keep_alive_ns = 500;
-    model_assert(ae__pool_create(&rt, &pool) == 0);
+    model_assert(ae__pool_create(&rt, "pool", threads_max, &pool) == 0);
     model_name(&memory[0], "pool");
 }
 
@@ -222,7 +221,7 @@ static void reset(void)
     }
     atomic_init(&completed, 0);
     atomic_init(&now_ns, 1000);
-    start_may_fail = keep_alive_ends = false;
+    start_may_fail = keep_alive_ends = waits = false;
     atomic_init(&starts_fail, false);
     model_name(&memory[1], "record 1");
     model_name(&memory[2], "record 2");
@@ -240,7 +239,7 @@ static void os_threads_start(int count)
 static void submit(void *arg)
 {
     intptr_t i = (intptr_t)arg;
-    accepted[i] = ae__pool_submit(pool, &tasks[i]) == 0;
+    accepted[i] = ae__pool_submit(pool, &tasks[i], waits) == 0;
 }
 
 static void check(void)
@@ -380,6 +379,46 @@ static void full_check(void)
 
 MODEL(pool_full, "a full queue refuses, and forgets nothing", full_setup, full_check, 5, 1)
 
+/* B6: of those who find the queue full one may give up; the others come in. */
+static void room_setup(void)
+{
+    reset();
+    waits = true;
+    make_pool(1, 1);
+    for (intptr_t i = 0; i < 3; i++)
+        model_thread(submit, (void *)i);
+    os_threads_start(1);
+}
+
+static void room_check(void)
+{
+    for (int i = 0; i < 3; i++)
+        model_assert(accepted[i]);
+    check();
+}
+
+MODEL(pool_room, "who waits for room gets it, in turn", room_setup, room_check, 2, 0)
+
+static void cancel_second(void *arg)
+{
+    (void)arg;
+    env_cancel(2);
+}
+
+static void room_cancel_setup(void)
+{
+    reset();
+    waits = true;
+    make_pool(1, 1);
+    for (intptr_t i = 0; i < 2; i++)
+        model_thread(submit, (void *)i);
+    model_thread(cancel_second, NULL);
+    os_threads_start(1);
+}
+
+MODEL(pool_room_cancel, "a cancel meets the place that becomes free", room_cancel_setup, check, 3,
+      0)
+
 /* ---- the end ---- */
 
 static void stopper(void *arg)
@@ -450,7 +489,7 @@ static void caller(void *arg)
     (void)arg;
     call->fn = call_job;
     call->arg = (void *)(intptr_t)self;
-    results[self] = ae__pool_call(pool, call, ae__actor_self());
+    results[self] = ae__pool_call(pool, call, ae__actor_self(), true);
     model_free(call, sizeof *call); /* its frame */
 }
 

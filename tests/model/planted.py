@@ -299,12 +299,17 @@ bug('pool/pool_start_fails_later', 'a thread that was not started counts for eve
     'pool->threads--;\n        if (t) record_put')
 bug('pool/pool_chain', 'who takes a job sends for nobody', 'blocking/pool.c',
     'struct help help = call_help(pool, true);\n        ae__lock_release(&pool->lock);\n'
-    '        send_help', 'struct help help = { NULL, false };\n'
+    '        send_help', 'struct help help = { .wake = NULL };\n'
     '        ae__lock_release(&pool->lock);\n        send_help')
 bug('pool/pool_keep_alive', 'a thread that ended still counts', 'blocking/pool.c',
     'pool->ended = t;\n    pool->threads--;', 'pool->ended = t;')
 bug('pool/pool_full', 'the queue has no limit', 'blocking/pool.c',
-    'int rc = queued(pool) < pool->queue_max ?', 'int rc = queued(pool) <= pool->queue_max ?')
+    'pool->spawned >= pool->queue_max', 'pool->spawned > pool->queue_max')
+bug('pool/pool_room', 'nobody is told of the place that became free', 'blocking/pool.c',
+    'struct help help = { .told = give_room(pool) };',
+    'struct help help = { .told = NULL };\n    (void)give_room;')
+bug('pool/pool_room_cancel', 'a cancelled waiter leaves its frame in the queue',
+    'blocking/pool.c', 'ae__waitq_settle(&pool->lock, &pool->room, &waiter);', '')
 bug('pool/pool_stop', 'stop does not wake who sleeps', 'blocking/pool.c',
     'while (!ae__list_is_empty(&pool->idle)) {\n        struct pool_thread *t = take_idle',
     'while (0) {\n        struct pool_thread *t = take_idle',
@@ -314,8 +319,7 @@ bug('pool/pool_stop_idle', 'a thread that ends joins nobody', 'blocking/pool.c',
 bug('pool/pool_call_cancel', 'a call that was begun is left by its cancelled caller',
     'blocking/pool.c', 'if (call->state == AE__CALL_RUNNING) {', 'if (0) {')
 bug('pool/pool_calls', 'a call is queued though there is no thread', 'blocking/pool.c',
-    'int rc = ensure_thread(pool);\n    if (rc < 0) {',
-    'int rc = ensure_thread(pool);\n    if (0) {')
+    'rc = -EAGAIN;\n    if (rc < 0) {', 'rc = -EAGAIN;\n    if (0) {')
 bug('pool/pool_call_cancel', 'a call\'s result is written without the lock', 'blocking/pool.c',
     'ae__lock_acquire(&pool->lock);\n    call->status = status;\n    call->state = AE__CALL_DONE;',
     'call->status = status;\n    call->state = AE__CALL_DONE;\n    ae__lock_acquire(&pool->lock);')

@@ -55,7 +55,8 @@ TEST(what_is_asked_for_is_kept_and_the_rest_is_the_default)
 {
     ae_config out, in = { AE_CONFIG, .workers = 3, .tasks_max = 10, .stack_bytes = 65536,
                           .blocking_threads_max = 2, .blocking_queue_max = 3,
-                          .blocking_keep_alive_ns = 4, .shutdown_ns = -1, .name = "it" };
+                          .blocking_keep_alive_ns = 4, .shutdown_ns = -1, .name = "it",
+                          .files_threads_max = 5, .names_threads_max = 6 };
 
     unsetenv("AE_FLAVOR"); /* the suite may run with it */
     EXPECT_EQ(ae__config_read(&in, &out), 0);
@@ -65,6 +66,8 @@ TEST(what_is_asked_for_is_kept_and_the_rest_is_the_default)
     EXPECT_EQ(out.blocking_threads_max, 2);
     EXPECT_EQ(out.blocking_queue_max, 3);
     EXPECT_EQ(out.blocking_keep_alive_ns, 4);
+    EXPECT_EQ(out.files_threads_max, 5);
+    EXPECT_EQ(out.names_threads_max, 6);
     EXPECT_EQ(out.shutdown_ns, -1);
     EXPECT_STREQ(out.name, "it");
     in = (ae_config){ AE_CONFIG, .workers = 3 };
@@ -72,6 +75,8 @@ TEST(what_is_asked_for_is_kept_and_the_rest_is_the_default)
     EXPECT_EQ(out.tasks_max, UINT32_C(1) << 22);
     EXPECT_EQ(out.shutdown_ns, 30 * AE_SEC);
     EXPECT_STREQ(out.name, "aether");
+    EXPECT_EQ(out.files_threads_max, 64);
+    EXPECT_EQ(out.names_threads_max, 16);
 }
 
 TEST(a_config_of_an_older_version_is_read_as_far_as_it_goes)

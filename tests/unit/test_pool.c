@@ -2,65 +2,7 @@
 /* The blocking pool. Covers: src/blocking/blocking.c */
 #include <stdlib.h>
 
-#include "actors.h"
-#include "arch/os.h"
-#include "blocking/pool.h"
-
-/* Jobs stop here until the test opens it; `inside` counts those that have begun. */
-static struct {
-    ae_event open;
-    _Atomic(int) inside, ran;
-} gate;
-
-static int pass_gate(void *arg)
-{
-    ae_scope scope;
-    ae_shield shield;
-
-    (void)arg;
-    atomic_fetch_add(&gate.inside, 1);
-    ae_shield_begin(&shield, -1); /* also when cancelled: the test wants it to stand here */
-    ae_scope_begin(&scope);
-    int rc = ae_scope_end(&scope, ae_event_wait(&gate.open));
-    ae_shield_end(&shield);
-    atomic_fetch_add(&gate.ran, 1);
-    return rc;
-}
-
-static void gate_close(void)
-{
-    ae_event_reset(&gate.open);
-    atomic_store(&gate.inside, 0);
-    atomic_store(&gate.ran, 0);
-}
-
-static void until(_Atomic(int) *count, int wanted)
-{
-    while (atomic_load(count) < wanted) {
-        give_way();
-    }
-}
-
-static struct ae__pool_stats stats(void)
-{
-    struct ae__pool_stats out;
-
-    ae__pool_stats(ae__runtime_pool(ae__runtime_self()), &out);
-    return out;
-}
-
-static int run_config(ae_config config, ae_fn *fn, void *arg)
-{
-    config.size = sizeof config;
-    if (config.workers == 0) config.workers = 2;
-    return ae_run(&config, fn, arg);
-}
-
-static int thread_of(void *arg)
-{
-    *(uint64_t *)arg = ae__os_thread_id();
-    return 5;
-}
+#include "pool_test.h"
 
 /* ---- ae_blocking ---- */
 
@@ -108,17 +50,6 @@ TEST(on_a_plain_thread_the_function_is_simply_called)
     EXPECT_EQ(ae_blocking(thread_of, &thread), 5);
     EXPECT_EQ(thread, ae__os_thread_id());
     EXPECT_EQ(run_config((ae_config){ 0 }, call_nested, NULL), 0);
-}
-
-static int mark(void *arg)
-{
-    atomic_fetch_add((_Atomic(int) *)arg, 1);
-    return 0;
-}
-
-static int calls_mark(void *arg)
-{
-    return ae_blocking(mark, arg);
 }
 
 static int cancelled_before(void *arg)
