@@ -122,17 +122,26 @@ static bool identify(struct ae__worker *w, struct ae__watch *watch)
     return watch->known;
 }
 
+/* Said to block by ae_blocking_begin: no stall, and nothing to be patient with. */
+static bool is_in_place(struct ae__worker *w)
+{
+    return AE_UNLIKELY(atomic_load_explicit(&w->in_place, memory_order_relaxed) > 0);
+}
+
 /* Which thresholds has the slice passed? */
 static void judge(struct ae_runtime *rt, struct ae__worker *w, struct ae__watch *watch)
 {
     const ae_config *config = &rt->config;
+    bool in_place = is_in_place(w);
 
+    if (in_place || watch->in_place) watch->ran_ns = 0; /* what comes after it may be a stall */
+    watch->in_place = in_place;
     if (!watch->counted && passed(watch, config->stall_count_ns)) {
         watch->counted = identify(w, watch);
     }
     if (watch->stuck) {
         ae__rescue_help(rt, w);
-    } else if (passed(watch, config->rescue_ns)) {
+    } else if (passed(watch, config->rescue_ns) || (in_place && config->rescue_ns > 0)) {
         ae__rescue_begin(rt, w, watch);
     }
     if (!watch->logged && passed(watch, config->stall_log_ns) && identify(w, watch)) {
@@ -159,6 +168,7 @@ static bool look_at(struct ae_runtime *rt, uint32_t i, bool counts, int64_t *due
     if (!task) return moves;
     int64_t limit_ns = next_threshold(&rt->config, watch, counts);
     if (limit_ns == NEVER) return moves;
+    if (is_in_place(w) && !watch->stuck) limit_ns = 0;
     int64_t rest_ns = limit_ns - watch->ran_ns;
     if (rest_ns < AE_MS / 20) rest_ns = AE_MS / 20;
     if (watch->looked_ns + rest_ns < *due_ns) *due_ns = watch->looked_ns + rest_ns;

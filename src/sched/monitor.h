@@ -32,6 +32,7 @@ struct ae__watch {
     int64_t queued_ns;     /* how long that thread had waited for a CPU; < 0: not read yet */
     int64_t ran_ns;        /* running time seen of this slice */
     bool blocked;          /* at the last look it slept in the kernel */
+    bool in_place;         /* at the last look it was inside ae_blocking_begin and _end */
     bool known;            /* `who` is */
     bool counted, logged;  /* this slice was */
     bool stuck;            /* it is drained by others */

@@ -321,11 +321,11 @@ static int block_until_other_ran(void *arg)
     while (!ae_event_is_set(event) && ae_now() < end_ns) {
         sched_yield();
     }
-    ae_blocking_end();
     EXPECT_TRUE(ae_event_is_set(event));
     do { /* it is counted after the spare was called */
         EXPECT_EQ(ae_metrics_get(NULL, &m), 0);
     } while (m.rescues == 0 && ae_now() < end_ns);
+    ae_blocking_end();
     EXPECT_GE(m.rescues, 1);
     EXPECT_EQ(m.stall_reports, 0);
     return ae_join(other);
