@@ -69,7 +69,8 @@ AE_API void ae_self_set_name(const char *name); /* must outlive the task. Colour
  * Colour: task, may suspend. */
 AE_API void ae_yield(void);
 
-/* For long loops: yields when the slice's budget is used up; 0 or -ECANCELED.
+/* For long loops: yields when the slice's budget is used up, or after 100 us, which lets timers and
+ * I/O in; 0 or -ECANCELED. Reads the clock: call it every few microseconds, not more often.
  * Colour: task, may suspend. */
 AE_API int ae_checkpoint(void) AE_MUST_CHECK;
 

@@ -306,9 +306,30 @@ void ae__charge(void)
     if (AE_UNLIKELY(--w->budget == 0)) ae_yield();
 }
 
+/* Has the slice lasted for long since its first checkpoint? */
+static bool used_its_time(struct ae__worker *w)
+{
+    uint64_t slices = atomic_load_explicit(&w->counters.slices, memory_order_relaxed);
+    int64_t now_ns = ae__os_now();
+
+    if (w->checkpoint_slices == slices) return now_ns - w->checkpoint_ns >= AE__CHECKPOINT_NS;
+    w->checkpoint_slices = slices;
+    w->checkpoint_ns = now_ns;
+    return false;
+}
+
+/* A loop whose turns are long must not wait until they are 128, nor timers and I/O of the worker
+ * until such slices are 61: the next one begins with a look at them. */
 int ae_checkpoint(void)
 {
-    ae__charge();
+    struct ae__worker *w = ae__worker_self();
+
+    if (w && w->thread.current && used_its_time(w)) {
+        w->tick += AE__TICKS - w->tick % AE__TICKS;
+        ae_yield();
+    } else {
+        ae__charge();
+    }
     return ae_cancelled() ? -ECANCELED : 0;
 }
 
