@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmarks: `bench/run.py micro|http|par|file|echo [--json] [--peers]`.
-
-See bench/README.md."""
+"""Runs the benchmarks: `bench/run.py NAME [--json] [--peers]`. See bench/README.md."""
 
 import argparse
 import json
@@ -13,7 +11,9 @@ import sys
 
 import echo
 import loops
+import offload
 import reads
+import stall
 import web
 from subjects import HERE, Builder, Missing, note, version
 
@@ -138,7 +138,7 @@ def show_versions(options):
     names = ["aether"]
     if options.peers:
         peers = {"micro": ["tokio", "go", "pthread"], "par": ["rayon"], "file": ["tokio"],
-                 "echo": ["tokio"]}
+                 "echo": ["tokio"], "stall": ["tokio"], "offload": []}
         names += peers.get(options.what, web.PEERS)
     for name in names:
         note(f"{name}: {version(name)}")
@@ -146,7 +146,8 @@ def show_versions(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["micro", "http", "par", "file", "echo"])
+    parser.add_argument("what", choices=["micro", "http", "par", "file", "echo", "stall",
+                                         "offload"])
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--peers", action="store_true", help="measure the peers too")
     parser.add_argument("--driver", choices=["epoll", "uring", "both"], default="epoll",
@@ -154,14 +155,17 @@ def main():
     parser.add_argument("--build-dir", default=str(HERE.parent / "build" / "release"))
     parser.add_argument("--bench", action="append", help="only this benchmark (repeatable)")
     parser.add_argument("--subject", action="append", help="only this subject (repeatable)")
-    parser.add_argument("--rounds", type=int, help="9 (http) or 5 (the rest)")
-    parser.add_argument("--seconds", type=int, help="of one http (3) or echo (2) round")
+    parser.add_argument("--rounds", type=int, help="9 (http), 1 (stall) or 5 (the rest)")
+    parser.add_argument("--seconds", type=int,
+                        help="of one round: 3 (http), 2 (echo), 60 (stall), 5 (offload)")
+    parser.add_argument("--markdown", action="store_true",
+                        help="offload: the table of docs/offload.md")
     options = parser.parse_args()
     emit = (lambda row: print(json.dumps(row), flush=True)) if options.json else Table()
     show_versions(options)
     try:
-        run = {"micro": micro, "par": loops.run, "file": reads.run,
-               "echo": echo.run}.get(options.what, web.run)
+        run = {"micro": micro, "par": loops.run, "file": reads.run, "echo": echo.run,
+               "stall": stall.run, "offload": offload.run}.get(options.what, web.run)
         return run(Builder(options.build_dir), options, emit)
     except web.Void as error:
         note(f"void: {error}")

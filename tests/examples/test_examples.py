@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
+# packages: libargon2-dev libjansson-dev libzstd-dev
 """Run each example and compare what it does with what its comment says.
 
 A program that ends by itself is compared with expected/NAME.txt; servers are talked to.
@@ -196,6 +197,46 @@ def test_socket_activation():
         expect("exit status", process.wait(PATIENCE_S), 0)
     lines = [line for line in body.split(b"\n") if b"/a?b" in line or line[:1] in (b"A", b"B")]
     expect("mirror", lines, [b"GET /a?b", b"B: 1", b"A: 2", b"B: 3"])
+
+
+def offload(name):
+    """Both ways give the same answer, and requests beside them are answered."""
+    if not (PROGRAMS / f"offload_{name}").exists():
+        print(f"offload_{name}: not built, its library is missing")
+        return b""
+    with Server(f"offload_{name}") as server:
+        head, body = http_get(server, b"/inline")
+        expect("status", head.split(b"\r\n")[0], b"HTTP/1.1 200 OK")
+        expect("other requests", http_get(server, b"/plaintext")[1], b"Hello, World!")
+        expect("offloaded", http_get(server, b"/offloaded")[1] == body, True)
+        expect("exit status", server.stop()[0], 0)
+    return body
+
+
+def test_offload_crypto():
+    """What `argon2 0123456789abcdef -id -t 2 -k 19456 -p 1 -l 16 -r` says of the password."""
+    want = b"c57d7ff49315f75f25c64a0d11d427c9"
+    expect("hash", offload("crypto") in (b"", want), True)
+
+
+def test_offload_compression():
+    """It is a frame of zstd, and shorter."""
+    body = offload("compression")
+    expect("frame", body[:4] in (b"", b"\x28\xb5\x2f\xfd"), True)
+    expect("shorter", len(body) < 1 << 19, True)
+
+
+def test_offload_image():
+    """The middle line of the blurred picture has no edges left."""
+    line = offload("image")
+    expect("length", len(line), 2048)
+    steps = [abs(a - b) for a, b in zip(line, line[1:])]
+    expect("edges", max(steps) > 32, False)
+
+
+def test_offload_parsing():
+    """As many items as fit in 5 MiB."""
+    expect("items", offload("parsing")[-7:] in (b"", b" items\n"), True)
 
 
 def test_background():
