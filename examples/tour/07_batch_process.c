@@ -4,7 +4,6 @@
  * The items are mapped on the compute pool, a thread per CPU. Costly ones and cheap ones may be
  * mixed: a thread that has nothing left takes half of what another one still has to do. */
 #include <aether/aether.h>
-
 #include <errno.h>
 #include <stdio.h>
 
@@ -16,7 +15,6 @@ struct request_data {
 struct result {
     int primes; /* below the limit */
 };
-
 static int process_item(void *arg, const void *in, void *out) /* on a compute thread */
 {
     const struct request_data *item = in;
@@ -45,7 +43,6 @@ struct batch {
 static int map_all(void *arg)
 {
     struct batch *b = arg;
-
     return ae_par_map_status(b->items, sizeof *b->items, b->results, sizeof *b->results, b->count,
                              b->status, process_item, NULL);
 }
@@ -64,16 +61,13 @@ static int app(void *arg)
     struct result results[COUNT];
     int status[COUNT];
     struct batch batch = { items, results, status, COUNT };
-
     (void)arg;
     int rc = batch_process(&batch);
     if (rc < 0) return rc;
     for (int i = 0; i < COUNT; i++) {
-        if (status[i] < 0) {
-            printf("below %d: %s\n", items[i].limit, ae_strerror(status[i]));
-        } else {
-            printf("below %d: %d primes\n", items[i].limit, results[i].primes);
-        }
+        printf("below %d: ", items[i].limit);
+        if (status[i] < 0) printf("%s\n", ae_strerror(status[i]));
+        if (status[i] == 0) printf("%d primes\n", results[i].primes);
     }
     return 0;
 }
@@ -81,7 +75,6 @@ static int app(void *arg)
 int main(void)
 {
     int rc = ae_run(NULL, app, NULL);
-
     if (rc < 0) fprintf(stderr, "batch: %s\n", ae_strerror(rc));
     return rc < 0;
 }

@@ -79,6 +79,7 @@ AE_API int ae_par_all(size_t begin, size_t end, ae_par_test *test, void *arg) AE
  * Needs as much memory again. -ECANCELED, -ENOMEM: all items are still
  * there, in some order. */
 
+/* Numbers, by radix. */
 AE_API int ae_par_sort_u64(uint64_t *keys, size_t n) AE_MUST_CHECK;
 AE_API int ae_par_sort_i64(int64_t *keys, size_t n) AE_MUST_CHECK;
 /* -NaN < -inf < ... < -0 < +0 < ... < inf < NaN. */
