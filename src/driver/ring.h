@@ -77,6 +77,13 @@ static inline bool ae__ring_kernel_has_more(const struct ae__ring *ring)
     return flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+/* Completions that are there and not taken. */
+static inline uint32_t ae__ring_ready(const struct ae__ring *ring)
+{
+    return atomic_load_explicit(ring->kcq_tail, memory_order_relaxed) -
+           atomic_load_explicit(ring->kcq_head, memory_order_relaxed);
+}
+
 /* Take one completion. False: none is there. */
 static inline bool ae__ring_pop(struct ae__ring *ring, struct io_uring_cqe *out)
 {

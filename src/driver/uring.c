@@ -23,8 +23,9 @@
  * U7  A wake is an edge of an eventfd that the ring polls for ever; it is never read, and one that
  *     comes before the ring polls it is reported at once. So none is lost.
  * U8  Rings are made after privileges were dropped, and refuse all opcodes but those used here.
- * U9  The kernel hands out at most 20 completions an entry with DEFER_TASKRUN, so the poll goes on
- *     until it has no more, within a bound.
+ * U9  The kernel hands out at most 20 completions an entry with DEFER_TASKRUN, or as many as are
+ *     waited for. So the poll goes on until it has no more, within a bound, and takes none before:
+ *     an entry that waits for as many as are there does not wait, and doubles them.
  * U10 and U11, on what is received for deferred starts, are in uring_box.c; U12 and U13, on what is
  * written behind, in uring_behind.c. */
 #include "driver/uring.h"
@@ -46,6 +47,7 @@ enum {
     ENTRIES = 256,
     COMPLETIONS = 4096,
     LANDED_MAX = 512, /* by one poll: tasks shall run, too */
+    HANDED_OUT = 20,  /* by one entry, or as many as it waits for: U9 */
     PARCEL_WAIT_NS = 100000,
 };
 
@@ -297,6 +299,22 @@ static void enter_kernel(struct ae__driver *driver, int64_t rest_ns)
     expect_entered(rest_ns == 0 ? ae__ring_reap(&u->ring) : wait_beyond(u, parcels, rest_ns));
 }
 
+/* U9 */
+static void collect(struct ae__driver *driver)
+{
+    struct ae__ring *ring = &driver->uring->ring;
+    uint32_t had = 0, ready;
+
+    while (ae__ring_kernel_has_more(ring)) {
+        ready = ae__ring_ready(ring);
+        if (ready < had + HANDED_OUT || ready >= LANDED_MAX) break; /* it has come since: later */
+        count_entry(driver);
+        ae__driver_count(&driver->polls, 1);
+        expect_entered(ae__ring_wait_for(ring, ready, -1));
+        had = ready;
+    }
+}
+
 /* Requests gather until the worker has nothing else to do: its wait submits them. It may find work
  * elsewhere instead, but not twice. */
 static bool may_put_off(struct ae__uring *u, int64_t deadline_ns)
@@ -324,13 +342,8 @@ static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae_
     int64_t rest_ns = n == 0 && all ? ae__driver_rest(deadline_ns) : 0;
     if (rest_ns != 0 || ae__ring_pending(&u->ring) || ae__ring_kernel_has_more(&u->ring)) {
         enter_kernel(driver, rest_ns);
+        collect(driver);
         n += land_all(driver, wakes);
-    }
-    while (n < LANDED_MAX && ae__ring_kernel_has_more(&u->ring)) { /* U9 */
-        enter_kernel(driver, 0);
-        unsigned more = land_all(driver, wakes);
-        if (more == 0) break;
-        n += more;
     }
     ae__driver_count(&driver->events, n);
 }
