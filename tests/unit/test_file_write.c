@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "uring_test.h"
@@ -267,6 +268,15 @@ static bool is_resident(int number)
     return any;
 }
 
+/* qemu-user has no preadv2. */
+static bool reads_without_waiting(int number)
+{
+    char byte;
+    struct iovec iov = { &byte, 1 };
+
+    return preadv2(number, &iov, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;
+}
+
 static int read_cold(void *arg)
 {
     ae_file *file = open_it(O_RDWR | O_TRUNC);
@@ -291,7 +301,11 @@ static int read_cold(void *arg)
         EXPECT_EQ(after - jobs, on_rings() ? 0 : 1);
     }
     EXPECT_EQ(ae_file_readat(file, back, PAGE, 17 * PAGE), PAGE);
-    EXPECT_EQ(jobs_done(), after); /* cached by now */
+    if (reads_without_waiting(number)) {
+        EXPECT_EQ(jobs_done(), after); /* cached by now */
+    } else {
+        test_note("not tested: no RWF_NOWAIT here, so each read may wait");
+    }
     ae_file_close(file);
     return 0;
 }
