@@ -137,7 +137,8 @@ class Markdown:
     def __init__(self):
         print("<!-- Made by `./dev bench offload --markdown`; do not edit. -->")
         print(f"Milliseconds, on {os.cpu_count()} CPUs, Linux {platform.release()}, "
-              f"{version('aether')}; the client runs on the same CPUs.\n")
+              f"{version('aether')}, load {os.getloadavg()[0]:.1f}; the client runs on the same "
+              "CPUs.\n")
         print("| the work | done | one takes | p50 of the others | p99 | longest |")
         print("|---|---|---|---|---|---|")
 

@@ -265,6 +265,22 @@ def test_04_read_at():
         expect("no file", (done.returncode, done.stdout), (1, ""))
 
 
+def test_05_blocked():
+    """The other task goes on, and the log says who blocked it, where."""
+    done = subprocess.run([PROGRAMS / "05_blocked"], capture_output=True, text=True,
+                          timeout=PATIENCE_S, check=False)
+    alone = os.environ.get("AE_FLAVOR") == "current"  # nobody is there to go on with it
+    expect("stdout", done.stdout,
+           f"the other task {'stood still' if alone else 'went on'} meanwhile\n")
+    expect("exit status", done.returncode, 0)
+    expect("the task is named", "(handle_request) has held worker" in done.stderr, True)
+    aether = PROGRAMS.parent / "cli" / "aether"
+    text = subprocess.run([aether, "symbolize", "-"], input=done.stderr, capture_output=True,
+                          text=True, timeout=PATIENCE_S, check=False).stdout
+    expect(f"the function is named in {text}", "heavy_crypto_operation" in text, True)
+    expect(f"the line is named in {text}", "05_blocked.c:" in text, True)
+
+
 def test_06_spawn_blocking():
     """A hash or an error."""
     run_and_compare("06_spawn_blocking")
