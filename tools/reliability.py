@@ -22,8 +22,13 @@ PARTS = {'model': 'models', 'sim': 'simulation', 'fault': 'fault loops', 'fuzz':
 
 # Bugs of this code that the machinery found: what, found by, fixed in, kept found by.
 REAL = [
+    ('A worker that was refused the search parked without a look although the one that searched '
+     'had just stopped: a task waits while workers sleep.', 'model `sched/hog`', '493cbdf',
+     'model `sched/hog`'),
+    ('`ae_join` read a flag of the task while another thread could change it.',
+     'model `task/join_finish` (a race)', 'a4ecf14', 'model `task/join_finish`'),
     ('The end of a runtime did not wait for a thread in the middle of its last wake.',
-     'model of the end', '9471e1a', 'model `end/end_wake`, `end/end_wake_pinned`'),
+     'unit test `test_runtime`', '9471e1a', 'models `end/end_wake`, `end/end_wake_pinned`'),
     ('A signal stack that `sigaltstack(2)` refuses leaked its mapping.', 'fault loop `call`',
      'e0e3669', '`fault/call`, planted bug 6 of the loops'),
     ('A pending EOPNOTSUPP ended `ae_accept`, and with it the server.', 'fault loop `call`',

@@ -159,31 +159,31 @@ void ae__task_report(struct ae__task *task)
 
 bool ae__task_watch_locked(struct ae__task *task, struct ae__waiter *waiter)
 {
-    uint8_t life = atomic_load_explicit(&task->life, memory_order_acquire);
+    uint8_t life;
 
-    while (!(life & AE__LIFE_DONE)) { /* L3 */
-        if (atomic_compare_exchange_weak_explicit(&task->life, &life, life | AE__LIFE_WATCHED,
-                                                  memory_order_acquire, memory_order_acquire)) {
-            ae__waitq_push(&task->watchers, waiter);
-            return true;
-        }
-    }
-    return false;
+    do {
+        life = atomic_load_explicit(&task->life, memory_order_acquire); /* L1 */
+        if (life & AE__LIFE_DONE) return false;
+        /* relaxed: the lock orders who watches and who ends a watched task (L3) */
+    } while (!atomic_compare_exchange_weak_explicit(&task->life, &life, life | AE__LIFE_WATCHED,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    ae__waitq_push(&task->watchers, waiter);
+    return true;
 }
 
 bool ae__task_give_up_locked(struct ae__task *task)
 {
-    uint8_t life = atomic_load_explicit(&task->life, memory_order_acquire);
+    uint8_t life;
 
-    while (!(life & AE__LIFE_DONE)) { /* L3 */
+    do {
+        life = atomic_load_explicit(&task->life, memory_order_acquire); /* L1 */
+        if (life & AE__LIFE_DONE) return false;
         AE_ASSERT(life & AE__LIFE_HANDLE);
-        if (atomic_compare_exchange_weak_explicit(&task->life, &life, life & ~AE__LIFE_HANDLE,
-                                                  memory_order_acquire, memory_order_acquire)) {
-            ae__scope_of(task->node.parent)->live++;
-            return true;
-        }
-    }
-    return false;
+        /* relaxed, as above (L3) */
+    } while (!atomic_compare_exchange_weak_explicit(&task->life, &life, life & ~AE__LIFE_HANDLE,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    ae__scope_of(task->node.parent)->live++;
+    return true;
 }
 
 /* L2: true if that was the end. */

@@ -66,7 +66,8 @@ struct cell { /* eight aligned bytes */
     struct location *locations;
     uint8_t count;
     uint8_t dead;  /* bytes that were freed */
-    uint64_t last; /* digest of the latest access: the same once more changes nothing */
+    uint64_t last;  /* digest of the latest access: the same once more changes nothing */
+    uint64_t wrote; /* of the latest plain write: what its thread does before it releases is less */
     struct access accesses[ACCESSES];
 };
 
@@ -192,6 +193,7 @@ static struct cell *new_cell(size_t place, uintptr_t key)
     c->count = 0;
     c->dead = 0;
     c->last = 0;
+    c->wrote = 0;
     return c;
 }
 
@@ -267,7 +269,9 @@ static inline void touch_cell(struct cell *c, unsigned bytes, const void *pc, bo
                       (unsigned)write << 1 | (unsigned)atomic;
 
     if (c->last == digest) return;
+    if (c->wrote >> 16 == digest >> 16 && !(bytes & ~(unsigned)(c->wrote >> 8 & 0xff))) return;
     c->last = digest;
+    if (write && !atomic) c->wrote = digest;
     struct access now = { pc, epoch, (uint8_t)self, (uint8_t)bytes, write, atomic };
     struct access *only = &c->accesses[0];
     if (c->count == 1 && only->thread == self && !c->dead && makes_needless(&now, only))
@@ -646,7 +650,7 @@ static void set_dead(const void *memory, size_t bytes, bool dead)
         uint8_t bits = (uint8_t)(0xff << (at - key));
         if (to - key < CELL_BYTES) bits &= (uint8_t)(0xff >> (CELL_BYTES - (to - key)));
         c->dead = dead ? c->dead | bits : c->dead & (uint8_t)~bits;
-        c->last = 0;
+        c->last = c->wrote = 0;
         at = key + CELL_BYTES;
     }
 }
