@@ -33,7 +33,8 @@ bug('runq/pop_push_steal', 'a pop while a thief copies frees the slots', 'sched/
 bug('runq/two_thieves_push', 'two thieves copy at once', 'sched/runq.c',
     'if (steal_of(head) != real_of(head)) return 0; /* another thief is at it */', '')
 bug('runq/push_pop_steal_twice', 'a pop by load and store: a task is popped twice', 'sched/runq.c',
-    'if (q->alone) {', 'if (1) {', like='crossbeam-deque, RUSTSEC-2021-0093')
+    'if (atomic_load_explicit(&q->alone, memory_order_acquire)) {', 'if (1) {',
+    like='crossbeam-deque, RUSTSEC-2021-0093')
 bug('runq/overflow_steal', 'an overflow that a thief has outrun goes on', 'sched/runq.c',
     'memory_order_relaxed)) {\n        return false;\n    }',
     'memory_order_relaxed)) {\n    }')
