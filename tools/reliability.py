@@ -86,10 +86,11 @@ def model_figures(build):
         good = [r for r in models if report.counts(r, only)]
         total = sum(r['executions'] for r in models)
         yield 'models', len(models), command + 'models`'
-        yield ('of them with a bug that no other finds, and all schedules of two preemptions',
-               len(good), command + 'matrix`')
-        yield ('of these exhaustive with three preemptions or more',
-               sum(r['exhaustive'] and r['bound'] >= 3 for r in good), command + 'models`')
+        yield ('of them exhaustive with two preemptions at least; with three at least',
+               f"{sum(r['exhaustive'] for r in models)}; {sum(report.deep(r) for r in models)}",
+               command + 'models`')
+        yield (f'of them that find a bug that no other finds (of {len(matrix)} bugs tried on all '
+               'models), and count', len(good), command + 'matrix`')
         yield 'executions of models, long run', f'{total:,}', command + 'models`'
     if bugs:
         yield ('planted bugs found by models', f"{sum(r['good'] for r in bugs)} of {len(bugs)}",
@@ -152,7 +153,7 @@ def coverage_figures(build):
                    '`tools/coverage.sh`')
 
 
-def page(path, build):
+def page(path, build, note):
     """docs/reliability.md"""
     rows = rows_of(path)
     bugs = [(r['what'], r['file'], r['like'], f"model `{r['program']}/{r['model']}`",
@@ -161,9 +162,12 @@ def page(path, build):
                             capture_output=True, text=True, check=False).stdout.strip()
     yield '# Reliability in figures'
     yield ''
-    yield f'Made by `./dev release-check` ({commit}); do not edit. What the parts are, and how they'
-    yield 'work: [models](reliability-models.md), [faults, fuzzing, coverage, mutants]'
-    yield '(reliability-faults.md). Each number has the command that gives it.'
+    yield ('Made by `tools/reliability.py page`, the last step of `./dev release-check`'
+           f'{" (" + commit + ")" if commit else ""}; do not edit. {note}')
+    yield ('What the parts are, and how they work: [models](reliability-models.md), [faults, '
+           'fuzzing, coverage, mutants](reliability-faults.md). Each number has the command that '
+           'gives it; '
+           'what was not measured is left out.')
     yield ''
     figures = [*model_figures(build), *run_figures(rows), *coverage_figures(build)]
     yield from table(['what', 'figure', 'command'], figures)
@@ -187,10 +191,11 @@ def main():
     parser.add_argument('what', choices=['budget', 'page'])
     parser.add_argument('results')
     parser.add_argument('build', nargs='?', default='build/proof')
+    parser.add_argument('--note', default='', help='of how it was measured')
     args = parser.parse_args()
     if args.what == 'budget':
         return budget(args.results)
-    print('\n'.join(page(args.results, args.build)))
+    print('\n'.join(page(args.results, args.build, args.note)))
     return 0
 
 

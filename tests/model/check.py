@@ -55,7 +55,7 @@ def in_order(args, work, items, seen=()):
         for row in pool.map(work, items):
             print(row.pop('line'), flush=True)
             rows.append(row)
-            if not args.name or seen or args.what == 'orders':
+            if not args.name or args.what in ('orders', 'matrix'):
                 save(args.build, args.what, list(seen) + rows)
     return rows
 
@@ -158,7 +158,9 @@ def matrix(args, found):
         shutil.rmtree(work)
         row['line'] = f"{bug.model:24} found by {' '.join(row['finders'])}"
         return row
-    rows = in_order(args, run, [b for b in planted.BUGS if not args.name or args.name in b.model])
+    seen = [r for r in load(args.build, 'matrix') if args.name and args.name not in r['model']]
+    rows = in_order(args, run, [b for b in planted.BUGS if not args.name or args.name in b.model],
+                    seen)
     alone = {r['finders'][0] for r in rows if len(r['finders']) == 1}
     print(f'{len(alone)} models find a bug that no other finds')
     return tally(sum(bool(r['finders']) for r in rows), sum(not r['finders'] for r in rows))
