@@ -44,7 +44,7 @@ static bool latched(void *arg)
 static void driver_poll(struct ae__driver *d, int64_t deadline_ns, struct ae__wakes *wakes)
 {
     (void)wakes;
-    if (deadline_ns == 0) return;
+    if (deadline_ns <= AE__POLL_PEEK) return;
     model_block(latched, d, "driver poll");
     atomic_exchange_explicit(&d->latch, 0, memory_order_relaxed);
 }
@@ -52,6 +52,11 @@ static void driver_poll(struct ae__driver *d, int64_t deadline_ns, struct ae__wa
 static void driver_wake(struct ae__driver *d)
 {
     atomic_store_explicit(&d->latch, 1, memory_order_relaxed);
+}
+
+static void driver_flush(struct ae__driver *d)
+{
+    (void)d;
 }
 
 static void driver_destroy(struct ae__driver *d)
@@ -67,6 +72,7 @@ static void lanes_stop(struct ae__lanes *lanes)
 static const struct ae__driver_ops driver_ops = {
     .name = "model",
     .poll = driver_poll,
+    .flush = driver_flush,
     .wake = driver_wake,
     .destroy = driver_destroy,
 };

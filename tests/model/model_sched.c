@@ -38,7 +38,7 @@ static bool latched(void *arg)
 static void driver_poll(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
 {
     (void)wakes;
-    if (deadline_ns == 0) return;
+    if (deadline_ns <= AE__POLL_PEEK) return;
     model_block(latched, driver, "driver poll");
     atomic_exchange_explicit(&driver->latch, 0, memory_order_relaxed);
 }
