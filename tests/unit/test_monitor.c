@@ -108,6 +108,22 @@ TEST(a_current_thread_runtime_is_watched_too)
     EXPECT_NOT_NULL(strstr(lines[0], "(the hog)"));
 }
 
+static int hold_for_ever(void *arg)
+{
+    (void)arg;
+    for (;;) {
+    }
+    return 0;
+}
+
+TEST(a_stall_can_be_made_fatal)
+{
+    ae_config config = watched();
+
+    config.stall = AE_STALL_ABORT;
+    EXPECT_DEATH((void)!ae_run(&config, hold_for_ever, NULL), "a task held its worker");
+}
+
 /* ---- counted ---- */
 
 static uint64_t stalls_of(const ae_metrics *m)
@@ -206,7 +222,7 @@ TEST(with_everything_off_it_never_looks)
 
 /* ---- who waits for a CPU is not stuck ---- */
 
-enum { LOOPS = 2, SLICES = 400 };
+enum { LOOPS = 6, SLICES = 300 };
 
 static int compute_in_turns(void *arg)
 {
@@ -243,14 +259,14 @@ static pid_t busy_loop(void)
     }
 }
 
-/* Two other processes compute as well, so each slice of a fifth of a millisecond is interrupted
- * for several now and then. None of them has lasted. */
+/* Other processes compute as well, so a slice of a fifth of a millisecond waits for a CPU for many
+ * of them now and then. None of them has lasted. */
 TEST(a_worker_that_waits_for_a_cpu_is_not_stuck)
 {
     ae_config config = watched();
     pid_t loops[LOOPS];
 
-    config.rescue_ns = config.stall_log_ns = 3 * AE_MS;
+    config.rescue_ns = config.stall_log_ns = 10 * AE_MS;
     for (int i = 0; i < LOOPS; i++) {
         loops[i] = busy_loop();
     }

@@ -17,6 +17,11 @@ static _Atomic(int) done, wanted;
 
 static ae_config with_workers(unsigned workers)
 {
+    /* The suite may run with these. With one thread, or without stealing, there is no rescue; and
+     * what migrates goes through queues that are one worker's alone. */
+    unsetenv("AE_FLAVOR");
+    unsetenv("AE_STEAL");
+    unsetenv("AE_CHAOS");
     return (ae_config){ AE_CONFIG, .workers = workers, .stall = AE_STALL_OFF };
 }
 
