@@ -70,8 +70,9 @@ static struct ae__worker *find_spare(struct ae_runtime *rt)
 static bool start_thread(struct ae__worker *spare)
 {
     char name[32];
+    uint32_t number = spare->index - spare->rt->workers_count;
 
-    snprintf(name, sizeof name, "%.10s-%u", spare->rt->config.name, spare->index);
+    snprintf(name, sizeof name, "%.7s-spare%u", spare->rt->config.name, number);
     spare->started = ae__os_thread_start(&spare->os, name, ae__worker_main, spare) == 0;
     return spare->started;
 }
