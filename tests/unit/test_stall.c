@@ -18,6 +18,13 @@
 
 enum { ROUNDS = 11, LINES = 32 };
 
+/* Elsewhere the return address of a sleeping system call is in a register that nobody tells. */
+#if defined(__x86_64__)
+enum { SLEEPERS_ARE_CAUGHT = 1 };
+#else
+enum { SLEEPERS_ARE_CAUGHT = 0 };
+#endif
+
 /* ---- what was logged ---- */
 
 static char lines[LINES][1024];
@@ -300,6 +307,7 @@ TEST_TIMEOUT(a_report_names_the_function_that_holds_the_worker, 120)
     *(void **)&lgamma_of = dlsym(libm, "lgamma");
     REQUIRE(lgamma_of);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (kinds[i].release && !SLEEPERS_ARE_CAUGHT) continue;
         for (int round = 0; round < ROUNDS; round++, all++) {
             bool found = round_of(&kinds[i]);
             right += found;
