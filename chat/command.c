@@ -260,7 +260,7 @@ static int serve_in_task(void *arg)
 
 static int serve(struct life *life, const struct options *o)
 {
-    ae_config config = { AE_CONFIG, .workers = o->workers };
+    ae_config config = { AE_CONFIG, .workers = o->workers, .debug_socket = "on" };
     int status = listen_at(life->server, o->address);
     if (status) return status;
 

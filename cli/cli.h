@@ -20,6 +20,9 @@ extern const struct command commands[]; /* ends with a NULL name */
 int cmd_serve(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_chat(int argc, char **argv); /* in chat/, if the build has it: AE_CHAT */
+int cmd_top(int argc, char **argv);
+int cmd_dump(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 int cmd_symbolize(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);

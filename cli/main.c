@@ -14,6 +14,9 @@ const struct command commands[] = {
     { "chat", cmd_chat, "chat with a language model on this machine, in a web page" },
 #endif
     { "demo", cmd_demo, "a server with a chat, and a live page about itself" },
+    { "top", cmd_top, "what the workers and tasks of a running program do, live" },
+    { "dump", cmd_dump, "every task of a running program, with its stack" },
+    { "trace", cmd_trace, "what a running program did last, for ui.perfetto.dev" },
     { "symbolize", cmd_symbolize, "turn the addresses in a dump or log into functions and lines" },
     { "doctor", cmd_doctor, "what this system offers, and what is lost where it does not" },
     { "version", cmd_version, "print the version" },

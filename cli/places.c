@@ -69,16 +69,16 @@ struct found {
     uint64_t offset;
 };
 
-/* \040 is a blank. */
+/* %20 is a blank. */
 static bool read_name(const char *from, const char *to, char *out)
 {
     size_t length = 0;
+    unsigned code;
 
     while (from < to && length + 1 < FILE_BYTES) {
-        bool escaped = *from == '\\' && to - from >= 4;
-        out[length++] = escaped ? (char)((from[1] & 3) << 6 | (from[2] & 7) << 3 | (from[3] & 7))
-                                : *from;
-        from += escaped ? 4 : 1;
+        bool escaped = *from == '%' && to - from >= 3 && sscanf(from + 1, "%2x", &code) == 1;
+        out[length++] = escaped ? (char)code : *from;
+        from += escaped ? 3 : 1;
     }
     out[length] = 0;
     return length > 0;
@@ -96,7 +96,7 @@ static bool read_place(const char *line, const char *plus, struct found *out)
     if (id == line || id[-1] != ' ' || length >= ELF_ID_BYTES) return false;
     if (length < 8 && !none) return false;
     name = id - 1;
-    while (name > line && !isspace((unsigned char)name[-1])) name--;
+    while (name > line && !isspace((unsigned char)name[-1]) && name[-1] != '"') name--;
     if (!read_name(name, id - 1, out->file)) return false;
     memcpy(out->id, id, length);
     out->id[length] = 0;

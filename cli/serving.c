@@ -33,7 +33,7 @@ static int serve_in_task(void *arg)
 
 static int run(struct life *life)
 {
-    ae_config config = { AE_CONFIG, .workers = life->serving->workers };
+    ae_config config = { AE_CONFIG, .workers = life->serving->workers, .debug_socket = "on" };
     int rc = ae_run(&config, serve_in_task, life);
 
     if (rc == -ETIMEDOUT) {

@@ -19,6 +19,7 @@
 #include <aether/blocking.h>
 #include <aether/par.h>
 #include <aether/metrics.h>
+#include <aether/debug.h>
 #include <aether/log.h>
 
 #endif

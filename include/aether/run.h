@@ -65,6 +65,10 @@ typedef struct ae_config {
     int64_t stall_count_ns; /* counted by spawn site (sampled); AE_STALL_COUNT_US, 100 us */
     int64_t rescue_ns;      /* others do what waits there; AE_RESCUE=off, AE_RESCUE_US, 1 ms */
     int64_t stall_log_ns;   /* logged, once a spawn site; AE_STALL_LOG_US, 10 ms; debug: 100 us */
+    /* Where `aether top` finds this runtime: a Unix socket's path (mode 0600), or "on" for
+     * $XDG_RUNTIME_DIR/aether/PID.sock, else /tmp/aether-UID/PID.sock. NULL or "off": none. The
+     * variable AE_DEBUG_SOCKET, if set, decides instead. */
+    const char *debug_socket;
 } ae_config;
 
 #define AE_CONFIG .size = sizeof(ae_config)

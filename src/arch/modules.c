@@ -129,14 +129,14 @@ static void add(struct line *line, const char *text)
     line->buf[line->length] = 0;
 }
 
-/* Blanks would end the name for who reads it; escaped as in /proc/PID/maps. */
+/* Blanks and quotes would end the name for who reads it, also in JSON: escaped as in URLs. */
 static void add_name(struct line *line, const char *name)
 {
     char one[8];
 
     for (; *name; name++) {
-        bool plain = *name > ' ' && *name != 0x7f && *name != '\\';
-        snprintf(one, sizeof one, plain ? "%c" : "\\%03o", (unsigned char)*name);
+        bool plain = *name > ' ' && *name != 0x7f && !strchr("\\\"%", *name);
+        snprintf(one, sizeof one, plain ? "%c" : "%%%02X", (unsigned char)*name);
         add(line, one);
     }
 }

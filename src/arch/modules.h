@@ -11,7 +11,7 @@
 
 #define AE__WHERE_BYTES 384 /* room for one place, with its zero byte */
 
-/* "FILE BUILD-ID+0xOFFSET"; blanks in FILE are written \040, and BUILD-ID is - if there is none.
+/* "FILE BUILD-ID+0xOFFSET"; blanks in FILE are written %20, and BUILD-ID is - if there is none.
  * An address in no module is "0x...". Give a return address less 1: the call, not what is behind
  * it. Returns the length, which is less than `size` (at least 1). */
 size_t ae__os_where(uintptr_t pc, char *buf, size_t size);

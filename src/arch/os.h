@@ -45,9 +45,11 @@ bool ae__os_guard_works(void);   /* guards that cost no mapping are to be had (t
 size_t ae__os_maps_max(void);    /* mappings a process may have */
 size_t ae__os_address_space_max(void); /* bytes of all mappings together; SIZE_MAX: no limit */
 
-/* SIGINT and SIGTERM call on_signal(context), in a handler, until restore; the second one kills the
- * process. One taker at a time: false if there is one already. */
-bool ae__os_signals_take(void (*on_signal)(void *context), void *context);
+/* SIGINT and SIGTERM call on_end(context), in a handler, until restore; the second one kills the
+ * process. SIGQUIT calls on_look(context), each time. One taker at a time: false if there is one
+ * already. */
+bool ae__os_signals_take(void (*on_end)(void *context), void (*on_look)(void *context),
+                         void *context);
 void ae__os_signals_restore(void);
 /* Faults call this (in a handler on an alternate stack); false: not ours, the old action follows.
  * */
@@ -56,6 +58,34 @@ void ae__os_faults_take(bool (*on_fault)(uintptr_t address, uintptr_t sp));
 void *ae__os_fault_stack_set(void);
 void ae__os_fault_stack_drop(void *stack); /* by the thread that set it; accepts NULL */
 void ae__os_write_error(const char *text, size_t length); /* stderr; signal-safe */
+/* All of it, waiting as long as it takes. 0 or -errno; signal-safe. */
+int ae__os_write(int fd, const void *data, size_t size);
+unsigned ae__os_pid(void);
+
+/* A counter that costs a few cycles to read and is the same on all processors. How long a tick is
+ * follows from two looks at it and at the clock (sched/recorder.c). */
+static inline uint64_t ae__cpu_ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#endif
+}
+
+/* About how many ticks there are in a millisecond: for limits, not for measuring. */
+static inline uint64_t ae__cpu_ticks_per_ms(void)
+{
+#if defined(__aarch64__)
+    uint64_t hertz;
+    __asm__("mrs %0, cntfrq_el0" : "=r"(hertz));
+    return hertz / 1000 + 1;
+#else
+    return 2500000; /* they count at the nominal frequency */
+#endif
+}
 
 /* What a simulation answers in the system's place: see the functions above, which ask it if there
  * is one. Set and taken back while the process has one thread. */

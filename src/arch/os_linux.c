@@ -2,8 +2,10 @@
 /* Linux behind os.h: clock, threads, futex, pages. Signals are in signals_linux.c. */
 #include "arch/os.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -277,4 +279,28 @@ void ae__os_write_error(const char *text, size_t length)
         text += n;
         length -= (size_t)n;
     }
+}
+
+int ae__os_write(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+
+    while (size > 0) {
+        ssize_t n = write(fd, at, size);
+        if (n < 0 && errno == EAGAIN) {
+            struct pollfd full = { .fd = fd, .events = POLLOUT };
+            (void)poll(&full, 1, -1);
+        } else if (n < 0 && errno != EINTR) {
+            return -errno;
+        } else if (n > 0) {
+            at += n;
+            size -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+unsigned ae__os_pid(void)
+{
+    return (unsigned)getpid();
 }

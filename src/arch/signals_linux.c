@@ -19,11 +19,12 @@
 
 /* ---- ending ---- */
 
-static const int ending[] = { SIGINT, SIGTERM };
+static const int ending[] = { SIGINT, SIGTERM, SIGQUIT }; /* the last one does not end it */
 enum { ENDING = sizeof ending / sizeof ending[0] };
 
 static struct sigaction old_ending[ENDING];
 static void (*ending_call)(void *);
+static void (*looking_call)(void *);
 static void *ending_context;
 static _Atomic(int) ending_taken;
 static _Atomic(int) ending_count;
@@ -51,19 +52,34 @@ static void on_ending(int number)
     errno = saved;
 }
 
-bool ae__os_signals_take(void (*on_signal)(void *context), void *context)
+static void on_looking(int number)
 {
-    struct sigaction action = { .sa_handler = on_ending, .sa_flags = SA_RESTART | SA_ONSTACK };
+    int saved = errno;
 
-    if (AE_UNLIKELY(ae__os_simulated)) return ae__os_simulated->signals_take(on_signal, context);
+    atomic_fetch_add(&ending_running, 1);
+    bool live = atomic_load(&ending_live);
+    if (live) looking_call(ending_context);
+    atomic_fetch_sub(&ending_running, 1);
+    if (!live) raise(number);
+    errno = saved;
+}
+
+bool ae__os_signals_take(void (*on_end)(void *context), void (*on_look)(void *context),
+                         void *context)
+{
+    struct sigaction action = { .sa_flags = SA_RESTART | SA_ONSTACK };
+
+    if (AE_UNLIKELY(ae__os_simulated)) return ae__os_simulated->signals_take(on_end, context);
     if (atomic_exchange(&ending_taken, 1)) return false;
-    ending_call = on_signal;
+    ending_call = on_end;
+    looking_call = on_look;
     ending_context = context;
     atomic_store(&ending_count, 0);
     atomic_store(&ending_live, 1);
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < ENDING; i++) {
         sigaction(ending[i], NULL, &old_ending[i]);
+        action.sa_handler = ending[i] == SIGQUIT ? on_looking : on_ending;
         /* What the starter of this program told it to ignore stays ignored (nohup). */
         if (old_ending[i].sa_handler != SIG_IGN) sigaction(ending[i], &action, NULL);
     }

@@ -3,6 +3,7 @@
  * depends on no layer below its own. */
 #include "blocking/lanes.h"
 #include "driver/choose.h"
+#include "driver/control.h"
 #include "driver/epoll.h"
 #include "driver/sim_start.h"
 #include "sched/driver.h"
@@ -16,4 +17,6 @@ const struct ae__parts ae__parts = {
     .lanes_stats = ae__lanes_stats,
     .fd_watch = ae__foreign_watch,
     .fd_unwatch = ae__foreign_unwatch,
+    .control_start = ae__control_start,
+    .control_stop = ae__control_stop,
 };

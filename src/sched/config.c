@@ -120,11 +120,21 @@ static void fill_stall(ae_config *config)
     fill_threshold(&config->stall_log_ns, "AE_STALL_LOG_US", fits * log_from_ns(config->stall));
 }
 
+static void fill_socket(ae_config *config)
+{
+    const char *text = ae__os_env("AE_DEBUG_SOCKET");
+
+    if (text && *text) config->debug_socket = text;
+    text = config->debug_socket;
+    if (text && strcmp(text, "off") == 0) config->debug_socket = NULL;
+}
+
 static void fill_defaults(ae_config *config)
 {
     fill_workers(config);
     fill_driver(config);
     fill_stall(config);
+    fill_socket(config);
     if (config->tasks_max == 0) config->tasks_max = TASKS_MAX_DEFAULT;
     if (config->stack_bytes == 0) config->stack_bytes = STACK_DEFAULT;
     if (config->blocking_threads_max == 0) config->blocking_threads_max = POOL_DEFAULT;

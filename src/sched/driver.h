@@ -165,6 +165,9 @@ struct ae__parts {
     int (*fd_watch)(int fd, unsigned events, struct ae__actor *actor, uint32_t sequence,
                     uint16_t reason);
     void (*fd_unwatch)(int fd, struct ae__actor *actor, uint32_t sequence);
+    /* The control socket of config.debug_socket. NULL: none, and the log says why. */
+    void *(*control_start)(struct ae_runtime *rt, const char *where);
+    void (*control_stop)(void *control);
 };
 extern const struct ae__parts ae__parts;
 

@@ -21,6 +21,7 @@ struct ae__worker;
 enum ae__ask {
     AE__ASK_LOOK = 1u, /* look at the workers now; tests */
     AE__ASK_STOP = 2u, /* the runtime ends */
+    AE__ASK_DUMP = 4u, /* write a dump to stderr */
 };
 
 /* What the monitor knows of one worker. */

@@ -12,6 +12,7 @@
  * P4  While starts wait for a stack it sleeps without any in its cache, and not for long (K3 in
  *     shortage.c).
  * P5  Idle time is used to give back the memory of stacks that were not used for a while. */
+#include "arch/probe.h"
 #include "base/assert.h"
 #include "sched/sched.h"
 #include "sched/worker.h"
@@ -75,7 +76,11 @@ static void sleep_until_woken(struct ae__worker *w, struct ae__wakes *wakes)
         if (trim_ns < deadline_ns) deadline_ns = trim_ns;
         if (!has_own_work(w) && !(shortage && ae__shortage_holds(w))) {
             ae__count(&w->counters.parks, 1);
+            ae__recorder_sleep(w);
+            AE_PROBE1(park, w->index);
             ae__worker_poll(w, deadline_ns, wakes);
+            AE_PROBE1(unpark, w->index);
+            ae__recorder_wake(w);
         }
     }
     /* acquire pairs with the release in ae__worker_unpark: what it was woken for */

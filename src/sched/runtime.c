@@ -106,7 +106,9 @@ static int make_worker(struct ae_runtime *rt, uint32_t index)
     ae__inject_init(&w->pinned);
     ae__wheel_init(&w->wheel, ae__os_now());
     w->sights = ae__mem_zalloc(rt->slots_count * sizeof *w->sights);
-    return w->sights ? 0 : -ENOMEM;
+    w->recorder = ae__recorder_create();
+    w->sample_at = w->tick + 1;
+    return w->sights && w->recorder ? 0 : -ENOMEM;
 }
 
 static int make_workers(struct ae_runtime *rt)
@@ -189,6 +191,8 @@ static void init_state(struct ae_runtime *rt)
     atomic_init(&rt->slots_live, rt->workers_count);
     rt->migrates = ae__env_is("AE_CHAOS", "migrate") && rt->workers_count > 1;
     rt->counts_tasks = rt->config.tasks_max < TASKS_COUNTED_MAX;
+    rt->began_ns = ae__os_now();
+    rt->began_ticks = ae__cpu_ticks();
     ae__inject_init(&rt->inject);
     ae__stack_pool_init(&rt->stacks);
     ae__shortage_init(&rt->shortage);
@@ -211,6 +215,8 @@ static int start(struct ae_runtime *rt)
     init_state(rt);
     int rc = ae__slab_init(&rt->slab, slab_capacity(rt));
     if (rc < 0) return rc;
+    rt->recorder = ae__recorder_create();
+    if (!rt->recorder) return -ENOMEM;
     rc = make_workers(rt);
     if (rc < 0) return rc;
     if (rt->config.before_start) {
@@ -222,7 +228,10 @@ static int start(struct ae_runtime *rt)
     rc = ae__parts.lanes_create(rt, &rt->lanes);
     if (rc < 0) return rc;
     rc = start_threads(rt);
-    return rc < 0 ? rc : ae__monitor_start(rt);
+    if (rc == 0) rc = ae__monitor_start(rt);
+    if (rc < 0 || !rt->config.debug_socket || !ae__parts.control_start) return rc;
+    rt->control = ae__parts.control_start(rt, rt->config.debug_socket);
+    return 0;
 }
 
 int ae_runtime_create(const ae_config *config, ae_runtime **out)
@@ -467,13 +476,19 @@ void ae__runtime_signalled(struct ae_runtime *rt)
     if (wakes.head) ae__ready_all(&wakes);
 }
 
+/* In a signal handler: the monitor's thread writes a dump. */
+static void look_at_all(void *context)
+{
+    ae__monitor_ask(context, AE__ASK_DUMP);
+}
+
 int ae_run(const ae_config *config, ae_fn *main, void *arg)
 {
     ae_runtime *rt;
     int rc = ae_runtime_create(config, &rt);
 
     if (rc < 0) return rc;
-    bool signals = ae__os_signals_take(ae__runtime_signal, rt);
+    bool signals = ae__os_signals_take(ae__runtime_signal, look_at_all, rt);
     rc = ae_block_on(rt, main, arg);
     /* From here on a signal does what it did before: the end has begun anyway. */
     if (signals) ae__os_signals_restore();

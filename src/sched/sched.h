@@ -86,4 +86,11 @@ void ae__scope_unlend(struct ae__scope *scope, struct ae__actor *borrower,
 void ae__task_lend(struct ae__task *task, struct ae__actor *runner);
 void ae__task_unlend(struct ae__task *task, struct ae__actor *runner, struct ae__node *before);
 
+/* look.c: what there is to see, as text, by `write` (all of it; 0 or -errno), or to a descriptor.
+ * Any thread, blocks it. 0, -ENOMEM or the first error of `write`. */
+enum ae__view { AE__VIEW_DUMP, AE__VIEW_TRACE, AE__VIEW_STATS };
+int ae__view_write(struct ae_runtime *rt, enum ae__view view,
+                   int (*write)(void *context, const void *data, size_t size), void *context);
+int ae__view(struct ae_runtime *rt, enum ae__view view, int fd);
+
 #endif

@@ -164,6 +164,7 @@ static void free_worker(struct ae__worker *w)
     if (!w) return;
     if (w->driver) ae__parts.driver->destroy(w->driver);
     ae__mem_free(w->sights);
+    ae__recorder_destroy(w->recorder);
     ae__mem_free(w);
 }
 
@@ -183,6 +184,7 @@ void ae__runtime_free(struct ae_runtime *rt)
     AE_ASSERT(rt->root.live == 0);
     AE_ASSERT(rt->callers == 0);
     AE_ASSERT(!ae__shortage_any(rt)); /* who waits for a stack is a child of somebody */
+    if (rt->control) ae__parts.control_stop(rt->control);
     ae__monitor_stop(rt);
     end_workers(rt);
     if (rt->lanes) ae__parts.lanes_destroy(rt->lanes);
@@ -190,6 +192,7 @@ void ae__runtime_free(struct ae_runtime *rt)
     for (uint32_t i = 0; rt->workers && i < rt->slots_count; i++) {
         free_worker(rt->workers[i]);
     }
+    ae__recorder_destroy(rt->recorder);
     ae__stack_pool_finish(&rt->stacks);
     ae__slab_finish(&rt->slab);
     ae__mem_free(rt->workers);

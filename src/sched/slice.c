@@ -16,6 +16,7 @@
 #include <errno.h>
 
 #include "aether/log.h"
+#include "arch/probe.h"
 #include "arch/switch.h"
 #include "base/assert.h"
 #include "sched/sched.h"
@@ -153,6 +154,13 @@ static void set_current(struct ae__worker *w, struct ae__task *task)
     atomic_store_explicit(&w->running, task, memory_order_relaxed);
 }
 
+/* What only some slices need: out of line and in the last place, so that others pay no frame. */
+static AE_COLD void begin_rarely(struct ae__worker *w, struct ae__task *task)
+{
+    if ((int32_t)(w->tick - w->sample_at) >= 0) ae__recorder_slice(w, task);
+    if (w->rt->config.on_resume) call_hook(w, w->rt->config.on_resume, task);
+}
+
 /* S3 */
 static void give(struct ae__worker *w, struct ae__task *task)
 {
@@ -164,7 +172,9 @@ static void give(struct ae__worker *w, struct ae__task *task)
     task->actor.last_worker = w->index;
     set_state(task, AE__TASK_RUNNING);
     ae__count(&w->counters.slices, 1);
-    if (AE_UNLIKELY(w->rt->config.on_resume)) call_hook(w, w->rt->config.on_resume, task);
+    AE_PROBE1(resume, task);
+    bool sampled = (int32_t)(w->tick - w->sample_at) >= 0;
+    if (AE_UNLIKELY(sampled || w->rt->config.on_resume)) begin_rarely(w, task);
 }
 
 void ae__slice_start(struct ae__worker *w, struct ae__task *task)

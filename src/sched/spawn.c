@@ -19,6 +19,7 @@
 #include <errno.h>
 
 #include "aether/log.h"
+#include "arch/probe.h"
 #include "base/assert.h"
 #include "sched/sched.h"
 #include "sched/scope.h"
@@ -112,6 +113,7 @@ struct ae__task *ae__task_make(const struct ae__spawn *spawn)
     ae__list_push(&scope->children, &task->node.sibling);
     if (!spawn->handle) scope->live++; /* L2 */
     ae__lock_release(&scope->node.lock);
+    AE_PROBE3(spawn, task, task->fn, task->spawn_site);
     if (AE_LIKELY(w && w->rt == rt)) {
         ae__count(&w->counters.spawned, 1);
     } else {

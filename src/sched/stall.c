@@ -79,6 +79,16 @@ static unsigned bucket_of(int64_t ran_ns, int64_t first_ns)
     return bucket;
 }
 
+/* It has just ended, about. */
+static void record(struct ae_runtime *rt, const struct ae__culprit *who, int64_t ran_ns)
+{
+    struct ae__tick_scale scale;
+
+    ae__recorder_scale(rt, &scale);
+    uint64_t length = (uint64_t)((double)ran_ns / scale.ns_per_tick);
+    ae__record(rt->recorder, AE__EVENT_STALL, scale.ticks - length, length, who->index, 0, who->fn);
+}
+
 void ae__stall_count(struct ae_runtime *rt, const struct ae__culprit *who, int64_t ran_ns)
 {
     struct ae__stalls *stalls = rt->monitor.stalls;
@@ -92,6 +102,7 @@ void ae__stall_count(struct ae_runtime *rt, const struct ae__culprit *who, int64
         atomic_store_explicit(&site->longest_ns, ran_ns, memory_order_relaxed);
     }
     ae__count(&stalls->slow[bucket_of(ran_ns, rt->config.stall_count_ns)], 1);
+    record(rt, who, ran_ns);
 }
 
 /* ---- the report ---- */

@@ -5,6 +5,7 @@
  * would wait for it. The thief reads the clock, the owner never does. */
 #include "sched/worker.h"
 
+#include "arch/probe.h"
 #include "base/assert.h"
 #include "base/rng.h"
 
@@ -40,6 +41,8 @@ static struct ae__task *visit(struct ae__worker *w, struct ae__worker *victim, b
     AE_ASSERT(task->rt == w->rt);
     ae__count(&w->counters.steals, 1);
     ae__count(&w->counters.stolen, taken);
+    AE_PROBE3(steal, w->index, victim->index, taken);
+    ae__record_now(w, AE__EVENT_STEAL, victim->index, taken);
     return task;
 }
 

@@ -303,7 +303,9 @@ void ae__charge(void)
     struct ae__worker *w = ae__worker_self();
 
     if (!w || !w->thread.current) return;
-    if (AE_UNLIKELY(--w->budget == 0)) ae_yield();
+    if (AE_LIKELY(--w->budget > 0)) return;
+    ae__count(&w->counters.budget_yields, 1);
+    ae_yield();
 }
 
 /* Has the slice lasted for long since its first checkpoint? */

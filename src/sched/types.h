@@ -10,6 +10,7 @@
 #include "sched/inject.h"
 #include "sched/monitor.h"
 #include "sched/rescue.h"
+#include "sched/recorder.h"
 #include "sched/runq.h"
 #include "sched/shortage.h"
 #include "sched/wheel.h"
@@ -41,6 +42,7 @@ struct ae__lifo_sight {
 /* Written by their owner only, read by anyone: relaxed. */
 struct ae__counters {
     _Atomic(uint64_t) spawned, completed, slices, yields, steals, stolen, overflows, parks, wakes;
+    _Atomic(uint64_t) budget_yields;
 };
 
 enum ae__signalled {
@@ -60,12 +62,14 @@ struct ae__worker {
     struct ae__driver *home;     /* where its tasks' descriptors are registered: driver, or of the
                                   * worker that a spare ran in place of; its owner's */
     bool spare;
+    struct ae__recorder *recorder;   /* of what it does; see recorder.h */
 
     /* owner thread only */
     enum ae__commit commit;
     struct ae__task *commit_task;
     struct ae__task *caller;         /* waits in ae__slice_call for the current task, or NULL */
     uint32_t tick;
+    uint32_t sample_at;              /* the tick whose slice the recorder looks at */
     uint32_t lifo_run;
     uint32_t budget;
     bool searching;
@@ -116,6 +120,10 @@ struct ae_runtime {
     struct ae__scope root;
     struct ae__lanes *lanes;         /* the blocking pool */
     void *io;
+    void *control;                   /* the control socket's thread, or NULL */
+    struct ae__recorder *recorder;   /* of what one who watches the workers sees; one writer */
+    int64_t began_ns;
+    uint64_t began_ticks;            /* ae__cpu_ticks at began_ns */
 
     _Atomic(uint32_t) slots_live;    /* workers, and spares that were ever called */
     _Atomic(uint32_t) tasks_counted; /* live ones, if counts_tasks */

@@ -9,6 +9,8 @@
 #include "sched/runtime.h"
 #include "sched/sched.h"
 
+#define BATCH_NOTED 4
+
 /* A batch of the shared queue: one to run, the rest into the ring. */
 static struct ae__task *take_shared(struct ae__worker *w, struct ae__inject *from, uint32_t share)
 {
@@ -40,6 +42,15 @@ struct ae__task *ae__worker_take_pinned(struct ae__worker *w)
     return one.head ? ae__task_of(one.head) : NULL;
 }
 
+/* Large batches are worth an entry, small ones are not. */
+static void note_wakes(struct ae__worker *w, uint32_t timers, uint32_t events)
+{
+    if (AE_UNLIKELY(timers >= BATCH_NOTED)) {
+        ae__record_now(w, AE__EVENT_TIMERS, 0, timers);
+    }
+    if (AE_UNLIKELY(events >= BATCH_NOTED)) ae__record_now(w, AE__EVENT_IO, 0, events);
+}
+
 /* Timers and I/O that are due, without waiting. */
 static void look_outside(struct ae__worker *w, int64_t deadline_ns)
 {
@@ -52,7 +63,9 @@ static void look_outside(struct ae__worker *w, int64_t deadline_ns)
     if (ae__wheel_next(&w->wheel) != INT64_MAX) {
         ae__wheel_advance(&w->wheel, ae__os_now(), &wakes);
     }
+    uint32_t timers = wakes.count;
     ae__worker_poll(w, deadline_ns, &wakes);
+    note_wakes(w, timers, wakes.count - timers);
     if (wakes.head) ae__ready_all(&wakes);
 }
 
@@ -69,6 +82,7 @@ static struct ae__task *find_local(struct ae__worker *w)
 /* Every 61 slices what comes from outside goes first, so that a busy worker starves nobody. */
 static struct ae__task *find_fairly(struct ae__worker *w)
 {
+    ae__recorder_left(w);
     look_outside(w, 0);
     struct ae__task *task = take_shared(w, &w->rt->inject, w->rt->workers_count);
     return task ? task : find_local(w);
@@ -76,6 +90,7 @@ static struct ae__task *find_fairly(struct ae__worker *w)
 
 static struct ae__task *find_elsewhere(struct ae__worker *w)
 {
+    ae__recorder_left(w);
     struct ae__task *task = take_shared(w, &w->rt->inject, w->rt->workers_count);
 
     if (task) return task;

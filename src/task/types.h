@@ -188,7 +188,7 @@ struct ae__thread {
     void *fault_stack;             /* the alternate signal stack that we made for it, or NULL */
 };
 
-static inline uint32_t ae__task_generation(struct ae__task *task)
+static inline uint32_t ae__task_generation(const struct ae__task *task)
 {
     return atomic_load_explicit(&task->generation, memory_order_relaxed);
 }

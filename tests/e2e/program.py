@@ -61,7 +61,8 @@ class Server:
     def __init__(self, *arguments, env=None, cwd=TOP):
         self.process = subprocess.Popen(
             [AETHER, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            stdin=subprocess.DEVNULL, cwd=cwd, env={"AE_STALL": "off", **os.environ, **(env or {})})
+            stdin=subprocess.DEVNULL, cwd=cwd,
+            env={"AE_STALL": "off", **os.environ, "AE_DEBUG_SOCKET": "off", **(env or {})})
         self.first_line = self._line()
         found = re.search(r"http://(127\.0\.0\.1|\[::1\]):(\d+)/", self.first_line)
         if not found:

@@ -394,6 +394,7 @@ def errors_say_what_to_do():
 def help_explains_each_command():
     for arguments in (["help"], ["--help"], ["serve", "--help"], ["help", "serve"],
                       ["demo", "--help"], ["doctor", "--help"], ["symbolize", "--help"],
+                      ["top", "--help"], ["dump", "--help"], ["trace", "--help"],
                       ["version"]):
         done = subprocess.run([AETHER, *arguments], capture_output=True, text=True,
                               timeout=PATIENCE_S)

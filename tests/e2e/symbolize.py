@@ -87,7 +87,7 @@ def blanks_in_a_name_are_understood():
     folder = TOP / "a b"
     folder.mkdir()
     shutil.copy(AETHER, folder / "aether")
-    out, err = symbolize(place("cmd_help", file=str(folder / "aether").replace(" ", "\\040")))
+    out, err = symbolize(place("cmd_help", file=str(folder / "aether").replace(" ", "%20")))
     expect(err, "")
     expect_in("cmd_help", out)
 
