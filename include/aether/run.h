@@ -75,7 +75,8 @@ typedef struct ae_config {
 
 /* Start a runtime, run `main(arg)` as its first task, end the runtime, and return what main
  * returned. SIGINT and SIGTERM cancel the root scope, and with it main; a second one kills the
- * process. Tasks that outlive the shutdown time are named on stderr and the process aborts.
+ * process, and SIGQUIT writes a dump of all tasks to stderr (aether/debug.h). Tasks that outlive
+ * the shutdown time are named on stderr and the process aborts.
  * NULL config: the defaults. Errors: those of ae_runtime_create, and main's own.
  * Colour: a plain thread. */
 AE_API int ae_run(const ae_config *config, ae_fn *main, void *arg) AE_MUST_CHECK;
