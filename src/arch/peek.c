@@ -2,10 +2,6 @@
 /* See peek.h. */
 #include "arch/peek.h"
 
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include "arch/sanitize.h"
 
 #if defined(__x86_64__)
@@ -35,15 +31,6 @@ AE_NOINLINE AE_SAN_SWITCH void ae__peek_text(char *to, const char *from, size_t 
 
     while (i + 1 < room && (to[i] = source[i]) != 0) i++;
     to[i] = 0;
-}
-
-size_t ae__peek_unsure(void *to, const void *from, size_t bytes)
-{
-    struct iovec local = { to, bytes };
-    struct iovec remote = { (void *)(uintptr_t)from, bytes }; /* only read */
-    long got = syscall(SYS_process_vm_readv, getpid(), &local, 1L, &remote, 1L, 0L);
-
-    return got > 0 ? (size_t)got : 0;
 }
 
 unsigned ae__peek_frames(const void *sp, const void *low, const void *high, uintptr_t *out,

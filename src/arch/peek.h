@@ -13,9 +13,6 @@ void ae__peek(void *to, const void *from, size_t bytes);
 /* A string in mapped memory, up to its zero byte, cut to room - 1; sanitizers do not look. */
 void ae__peek_text(char *to, const char *from, size_t room);
 
-/* From memory that may not be mapped at all. How much of it was to be had; 0: none. */
-size_t ae__peek_unsure(void *to, const void *from, size_t bytes);
-
 /* The return addresses of a context that ae__arch_switch or ae__arch_call saved at `sp`, innermost
  * first, by the chain of frame pointers. Only what lies in [low, high), which is mapped, is read.
  * Code that was compiled without frame pointers and calls back is left out. Returns how many. */

@@ -6,7 +6,7 @@
  * at ten places are a hundred thousand short lines and ten stacks. How long a task has waited isn't
  * known: that would be a clock read in each wait. But its waits are counted, so that of two dumps
  * of a process a task with the same id and count has not moved in between. */
-#include "arch/peek.h"
+#include "arch/watch.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/look.h"
@@ -133,7 +133,7 @@ static void write_scope(struct dump *dump, const struct ae__node *scope)
         return;
     }
     if (scope != dump->scope) {
-        size_t got = ae__peek_unsure(&copy, scope, sizeof copy);
+        size_t got = ae__os_peek(&copy, (uintptr_t)scope, sizeof copy);
         dump->scope = scope;
         dump->scope_owner = got == sizeof copy ? copy.owner : NULL;
     }

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "arch/peek.h"
+#include "arch/watch.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sched/sched.h"
@@ -99,7 +100,7 @@ void ae__look_text(const struct ae__modules *modules, const char *text, char out
     if (modules && ae__modules_hold(modules, (uintptr_t)text, AE__LOOK_NAME)) {
         ae__peek_text(out, text, AE__LOOK_NAME);
     } else {
-        size_t got = ae__peek_unsure(out, text, AE__LOOK_NAME - 1);
+        size_t got = ae__os_peek(out, (uintptr_t)text, AE__LOOK_NAME - 1);
         out[got] = 0;
     }
     make_plain(out);
