@@ -32,6 +32,7 @@ TEST(an_address_of_the_program_names_its_file_and_build_id)
     EXPECT_GE(strlen(id), 16);
     /* in a position-independent program the offset is the address less that of its first byte */
     EXPECT_EQ((address_of_here() - offset) % (uintptr_t)sysconf(_SC_PAGESIZE), 0);
+    EXPECT_LT(offset, 1u << 30);
 }
 
 TEST(an_address_in_a_library_names_the_library)
