@@ -32,10 +32,19 @@ uint32_t ae__look_index(const struct ae_runtime *rt, const void *task)
     return index < ae__look_count(rt) ? (uint32_t)index : UINT32_MAX;
 }
 
-static bool has_saved_registers(const struct ae__task *task)
+static bool is_suspended(const struct ae__task *task)
 {
     return task->stack && task->sp &&
            (task->state == AE__TASK_PARKED || task->state == AE__TASK_READY);
+}
+
+/* One that says PARKED and whose wait is still ARMED, or was claimed, may be on its way off the
+ * worker, its registers not saved yet. (IDLE: it waits for one that it called, S4 in slice.c.) */
+static bool has_saved_registers(const struct ae__task *task)
+{
+    unsigned wait = (unsigned)(task->actor.wait & 0xff);
+
+    return task->state == AE__TASK_READY || wait == AE__WAIT_PARKED || wait == AE__WAIT_IDLE;
 }
 
 static unsigned walk(const struct ae__task *task, uintptr_t *pcs)
@@ -69,7 +78,8 @@ bool ae__look(const struct ae_runtime *rt, uint32_t index, bool with_frames,
         if (out->task.state == AE__TASK_FREE) return false;
         out->frames = 0;
         out->moving = false;
-        if (!with_frames || !has_saved_registers(&out->task)) return true;
+        if (!with_frames || !is_suspended(&out->task)) return true;
+        if (!has_saved_registers(&out->task)) continue;
         out->frames = walk(&out->task, out->pcs);
         ae__peek(&after, task, sizeof after);
         if (same_moment(&out->task, &after)) return true;
