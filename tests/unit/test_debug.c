@@ -213,11 +213,10 @@ static int dump_stacks(void *arg)
     unsigned shallow = frames_of(text->bytes, "\"shallow\"");
     EXPECT_GE(shallow, 3);
     EXPECT_GE(frames_of(text->bytes, "\"deep\""), shallow + 6); /* deeper, 6 times */
-    /* 50 at one place: one stack, 50 references */
-    char line[2048], number[64];
-    line_with(text->bytes, "\"same\"", line);
-    snprintf(number, sizeof number, ", stack %d\n", atoi(strstr(line, ", stack ") + 8));
-    EXPECT_EQ(count_of(text->bytes, number), 50);
+    /* 50 at one place: one stack and references to it, or two: a task leaves for the next one, or
+     * for the worker when there is none */
+    EXPECT_GE(count_of(text->bytes, ", stack "), 52);
+    EXPECT_LE(count_of(text->bytes, "#0 "), 7); /* also this task, "shallow" and "deep" */
     ae_scope_cancel(&scope, 0);
     return ae_scope_end(&scope, 0);
 }
