@@ -342,4 +342,4 @@ bug('end/end_two_callers', 'a caller does not see what its call returned', 'sche
 bug('end/end_block_on', 'a scope in the root is not waited for', 'sched/scope.c',
     'rt->root.live++;', '(void)rt;')
 bug('end/end_idle', 'the workers are told to end without a wake', 'sched/shutdown.c',
-    'ae__worker_unpark(rt->workers[i]);', '')
+    'if (has_thread(rt, i)) ae__worker_unpark(rt->workers[i]);', '')
