@@ -42,13 +42,14 @@ def place(function, file=AETHER, build_id=ID, into=4):
 def a_place_becomes_function_and_line():
     out, err = symbolize(f"  #0 {place('cmd_help')}\n")
     expect(err, "")
-    expect(re.fullmatch(r"  #0 cmd_help \S*/cli/help\.c:\d+\n", out) is not None, True, out)
+    expect(re.fullmatch(r"  #0 cmd_help \S*/cli/help\.c:[\d?]+\n", out) is not None, True, out)
 
 
 @case
 def every_place_of_a_line_is_replaced_and_the_rest_stays():
     out, _ = symbolize(f"a {place('cmd_help')} b {place('cmd_version')}, c+0x12 d +0x0\n\nend")
-    expect(re.fullmatch(r"a cmd_help \S+ b cmd_version \S+:\d+, c\+0x12 d \+0x0\n\nend", out)
+    # A sanitizer's first instruction may belong to no line: `version.c:?`.
+    expect(re.fullmatch(r"a cmd_help \S+ b cmd_version \S+:[\d?]+, c\+0x12 d \+0x0\n\nend", out)
            is not None, True, out)
 
 
