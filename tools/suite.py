@@ -139,6 +139,8 @@ def main():
     args = parser.parse_intermixed_args()
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, end_children)
+    # A shell lets what it starts in the background ignore it; the tests send it.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     tests = list(tests_of(args.build, args.suite, args.part, args.excepted))
     together = [t for t in tests if t['is_parallel']]
     alone = [t for t in tests if not t['is_parallel']]
