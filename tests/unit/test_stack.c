@@ -132,6 +132,7 @@ static int big_alloca(void *arg)
 {
     for (int i = 0; endless; i++) {
         char *block = alloca(8192);
+        __asm__ volatile("" : "+r"(block) : : "memory"); /* else a compiler may do without it */
         memset(block, i, 8192);
         *(char *)arg = block[1];
     }
