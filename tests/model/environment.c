@@ -7,6 +7,7 @@
 #include "arch/watch.h"
 #include "base/assert.h"
 #include "sched/monitor.h"
+#include "sched/recorder.h"
 #include "sched/rescue.h"
 #include "sched/shortage.h"
 #include "task/stack.h"
@@ -220,4 +221,28 @@ WEAK void ae__assert_failed(const char *condition, const char *file, int line)
 WEAK void ae__fatal(const char *format, ...)
 {
     model_fail("fatal: %s", format);
+}
+
+/* The recorder is no part of this: what it writes nobody waits for. */
+WEAK void ae__recorder_left(struct ae__worker *w)
+{
+    (void)w;
+}
+
+WEAK void ae__recorder_sleep(struct ae__worker *w)
+{
+    (void)w;
+}
+
+WEAK void ae__recorder_wake(struct ae__worker *w)
+{
+    (void)w;
+}
+
+WEAK void ae__record_now(struct ae__worker *w, enum ae__event kind, uint32_t task, uint64_t value)
+{
+    (void)w;
+    (void)kind;
+    (void)task;
+    (void)value;
 }

@@ -79,30 +79,6 @@ static const struct ae__driver_ops driver_ops = {
 
 const struct ae__parts ae__parts = { .driver = &driver_ops, .lanes_stop = lanes_stop };
 
-/* The recorder is no part of this: what it writes nobody waits for. */
-void ae__recorder_left(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__recorder_sleep(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__recorder_wake(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__record_now(struct ae__worker *w, enum ae__event kind, uint32_t task, uint64_t value)
-{
-    (void)w;
-    (void)kind;
-    (void)task;
-    (void)value;
-}
-
 struct ae__recorder *ae__recorder_create(void)
 {
     return NULL;

@@ -4,6 +4,7 @@
  * A single worker takes from its queues without a read-modify-write until it is rescued: no task is
  * taken twice. A spare that is sent away leaves nothing behind. */
 #include "environment.h"
+#include "latch_driver.h"
 
 #include <string.h>
 
@@ -13,10 +14,6 @@
 #include "sched/worker.h"
 
 enum { SLOTS = 2, TASKS = 4 };
-
-struct ae__driver {
-    _Atomic(uint32_t) latch;
-};
 
 static struct ae_runtime rt;
 static struct ae__worker workers[SLOTS];
@@ -31,56 +28,6 @@ static int64_t clocks_ns[MODEL_THREADS_MAX];
 static _Atomic(uint32_t) holds; /* a task: 1: it has the worker, 2: it had */
 
 /* ---- what is played ---- */
-
-static bool latched(void *arg)
-{
-    return atomic_load_explicit(&((struct ae__driver *)arg)->latch, memory_order_relaxed) != 0;
-}
-
-static void driver_poll(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
-{
-    (void)wakes;
-    if (deadline_ns <= AE__POLL_PEEK) return;
-    model_block(latched, driver, "driver poll");
-    atomic_exchange_explicit(&driver->latch, 0, memory_order_relaxed);
-}
-
-static void driver_wake(struct ae__driver *driver)
-{
-    atomic_store_explicit(&driver->latch, 1, memory_order_relaxed);
-}
-
-static const struct ae__driver_ops driver_ops = {
-    .name = "model",
-    .poll = driver_poll,
-    .wake = driver_wake,
-};
-
-const struct ae__parts ae__parts = { .driver = &driver_ops };
-
-/* The recorder is no part of this: what it writes nobody waits for. */
-void ae__recorder_left(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__recorder_sleep(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__recorder_wake(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__record_now(struct ae__worker *w, enum ae__event kind, uint32_t task, uint64_t value)
-{
-    (void)w;
-    (void)kind;
-    (void)task;
-    (void)value;
-}
 
 int64_t ae__os_now(void)
 {

@@ -3,6 +3,7 @@
  * parking (P1..P3 of sched/park.c), unmodified; only running a task and the I/O driver are played
  * here. Every task that is made ready is run, once, although all workers may be going to sleep. */
 #include "environment.h"
+#include "latch_driver.h"
 
 #include <string.h>
 
@@ -12,11 +13,6 @@
 #include "sched/worker.h"
 
 enum { WORKERS = 2, TASKS = 6 };
-
-/* The driver is a latch, as an eventfd would be. */
-struct ae__driver {
-    _Atomic(uint32_t) latch;
-};
 
 static struct ae_runtime rt;
 static struct ae__worker workers[WORKERS];
@@ -29,32 +25,6 @@ static int runs[TASKS], expected;
 static int64_t clock_ns;
 
 /* ---- what is played ---- */
-
-static bool latched(void *arg)
-{
-    return atomic_load_explicit(&((struct ae__driver *)arg)->latch, memory_order_relaxed) != 0;
-}
-
-static void driver_poll(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
-{
-    (void)wakes;
-    if (deadline_ns <= AE__POLL_PEEK) return;
-    model_block(latched, driver, "driver poll");
-    atomic_exchange_explicit(&driver->latch, 0, memory_order_relaxed);
-}
-
-static void driver_wake(struct ae__driver *driver)
-{
-    atomic_store_explicit(&driver->latch, 1, memory_order_relaxed);
-}
-
-static const struct ae__driver_ops driver_ops = {
-    .name = "model",
-    .poll = driver_poll,
-    .wake = driver_wake,
-};
-
-const struct ae__parts ae__parts = { .driver = &driver_ops };
 
 int64_t ae__os_now(void)
 {
@@ -81,30 +51,6 @@ int64_t ae__stack_trim(struct ae__stack_pool *pool)
 {
     (void)pool;
     return INT64_MAX;
-}
-
-/* The recorder is no part of this: what it writes nobody waits for. */
-void ae__recorder_left(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__recorder_sleep(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__recorder_wake(struct ae__worker *w)
-{
-    (void)w;
-}
-
-void ae__record_now(struct ae__worker *w, enum ae__event kind, uint32_t task, uint64_t value)
-{
-    (void)w;
-    (void)kind;
-    (void)task;
-    (void)value;
 }
 
 bool ae__shortage_any(struct ae_runtime *runtime)

@@ -7,7 +7,7 @@
 
 #include "uring_test.h"
 
-static char top[64];
+static char top[96];
 
 static const char *at(const char *name)
 {
@@ -21,8 +21,7 @@ static const char *at(const char *name)
 
 static void run_everywhere(ae_fn *body)
 {
-    snprintf(top, sizeof top, "/tmp/ae-dir-XXXXXX");
-    REQUIRE(mkdtemp(top) != NULL);
+    snprintf(top, sizeof top, "%s", test_folder());
     EXPECT_EQ(body(NULL), 0); /* a plain thread */
     run_both(body, NULL);
     run_both_on_rings(body, NULL);
@@ -274,8 +273,7 @@ static int cancelled_calls(void *arg)
 
 TEST(cancelled_calls_on_names_do_nothing)
 {
-    snprintf(top, sizeof top, "/tmp/ae-dir-XXXXXX");
-    REQUIRE(mkdtemp(top) != NULL);
+    snprintf(top, sizeof top, "%s", test_folder());
     run_both(cancelled_calls, NULL);
     run_both_on_rings(cancelled_calls, NULL);
     EXPECT_EQ(rmdir(top), 0);

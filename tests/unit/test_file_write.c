@@ -12,11 +12,11 @@
 
 #include "uring_test.h"
 
-static char path[64];
+static char path[128];
 
 static void make_file(void)
 {
-    snprintf(path, sizeof path, "/tmp/ae-write-XXXXXX");
+    snprintf(path, sizeof path, "%s/XXXXXX", test_folder());
     int number = mkstemp(path);
     REQUIRE(number >= 0);
     close(number);
@@ -247,7 +247,7 @@ static int wait_for_a_pipe(void *arg)
 
 TEST(a_read_that_waits_holds_no_worker)
 {
-    snprintf(path, sizeof path, "/tmp/ae-fifo-%d", (int)getpid());
+    snprintf(path, sizeof path, "%s/pipe", test_folder());
     REQUIRE(mkfifo(path, 0600) == 0);
     run_with(1, wait_for_a_pipe, NULL);
     if (has_rings()) run_on_rings(1, wait_for_a_pipe, NULL);

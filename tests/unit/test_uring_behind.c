@@ -32,9 +32,10 @@ struct content {
 
 static void open_content(struct content *c)
 {
-    char path[] = "/tmp/ae-behind-XXXXXX";
-    int number = mkstemp(path);
+    char path[128];
 
+    snprintf(path, sizeof path, "%s/XXXXXX", test_folder());
+    int number = mkstemp(path);
     REQUIRE(number >= 0);
     close(number);
     c->data = malloc(STREAM_BYTES);
