@@ -284,7 +284,7 @@ int ae__monitor_start(struct ae_runtime *rt)
     m->watches = ae__mem_zalloc(rt->slots_count * sizeof *m->watches);
     m->stalls = ae__mem_zalloc(sizeof *m->stalls);
     if (!m->watches || !m->stalls) return -ENOMEM;
-    if (!m->samples && config->flavor == AE_CURRENT_THREAD) return 0; /* not a thread then */
+    if (!m->samples && !rt->attended && config->flavor == AE_CURRENT_THREAD) return 0;
     if (ae__os_simulated) return 0;
     snprintf(name, sizeof name, "%.10s-mon", config->name);
     int rc = ae__os_thread_start(&m->os, name, monitor_main, rt);

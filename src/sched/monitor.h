@@ -69,7 +69,7 @@ int ae__monitor_start(struct ae_runtime *rt);
 void ae__monitor_stop(struct ae_runtime *rt);
 
 /* Have something done on the monitor's thread, soon. Any thread, also a signal handler. (A
- * current-thread runtime that is not watched has none: nothing happens.) */
+ * current-thread runtime that is not watched, and not of ae_run, has none: nothing happens.) */
 void ae__monitor_ask(struct ae_runtime *rt, uint32_t what);
 
 /* A worker begins to work again: is it watched? Cheap if it is. */

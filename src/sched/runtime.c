@@ -235,7 +235,7 @@ static int start(struct ae_runtime *rt)
     return 0;
 }
 
-int ae_runtime_create(const ae_config *config, ae_runtime **out)
+static int create(const ae_config *config, bool attended, ae_runtime **out)
 {
     ae_config full;
 
@@ -245,6 +245,7 @@ int ae_runtime_create(const ae_config *config, ae_runtime **out)
     struct ae_runtime *rt = ae__mem_aligned(_Alignof(struct ae_runtime), sizeof *rt);
     if (!rt) return -ENOMEM;
     rt->config = full;
+    rt->attended = attended;
     ae__overflow_watch();
     rc = start(rt);
     if (rc < 0) {
@@ -254,6 +255,11 @@ int ae_runtime_create(const ae_config *config, ae_runtime **out)
     }
     *out = rt;
     return 0;
+}
+
+int ae_runtime_create(const ae_config *config, ae_runtime **out)
+{
+    return create(config, false, out);
 }
 
 uint64_t ae__tasks_live(struct ae_runtime *rt)
@@ -486,7 +492,7 @@ static void look_at_all(void *context)
 int ae_run(const ae_config *config, ae_fn *main, void *arg)
 {
     ae_runtime *rt;
-    int rc = ae_runtime_create(config, &rt);
+    int rc = create(config, true, &rt);
 
     if (rc < 0) return rc;
     bool signals = ae__os_signals_take(ae__runtime_signal, look_at_all, rt);

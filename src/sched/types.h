@@ -104,6 +104,7 @@ struct ae__worker {
 
 struct ae_runtime {
     ae_config config;                /* defaults filled in */
+    bool attended;                   /* of ae_run: SIGQUIT asks the monitor's thread for a dump */
     uint32_t workers_count;
     uint32_t slots_count;            /* workers and spares */
     struct ae__worker **workers;     /* all slots, spares last */
