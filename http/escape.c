@@ -40,17 +40,21 @@ static bool is_dot_segment(const char *at, const char *end)
     return at == end || *at == '/' || (*at == '%' && escape_at(at, end) == '/');
 }
 
-bool ae__http_path_ok(const char *path, size_t size, bool *escaped)
+/* Without escapes only segments of dots can be wrong. */
+static bool plain_path_ok(const char *path, const char *end)
 {
-    const char *end = path + size;
+    for (const char *at = path; at; at = memchr(at + 1, '/', (size_t)(end - at - 1))) {
+        if (is_dot_segment(at + 1, end)) return false;
+    }
+    return true;
+}
 
-    *escaped = false;
-    if (size == 0 || path[0] != '/') return false;
+static bool escaped_path_ok(const char *path, const char *end)
+{
     for (const char *at = path; at < end; at++) {
         int c = *at;
 
         if (c == '%') {
-            *escaped = true;
             c = escape_at(at, end);
             if (c <= 0) return false;
             if (c == '/' && is_dot_segment(at + 3, end)) return false;
@@ -59,6 +63,14 @@ bool ae__http_path_ok(const char *path, size_t size, bool *escaped)
         }
     }
     return true;
+}
+
+bool ae__http_path_ok(const char *path, size_t size, bool *escaped)
+{
+    *escaped = false;
+    if (size == 0 || path[0] != '/') return false;
+    *escaped = memchr(path, '%', size) != NULL;
+    return *escaped ? escaped_path_ok(path, path + size) : plain_path_ok(path, path + size);
 }
 
 bool ae__http_has_escaped_slash(const char *at, size_t size)

@@ -44,17 +44,23 @@ static bool byte_ok(uint8_t c)
     return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
+static bool eight_plain(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, 8);
+    return !word_has_control(word);
+}
+
 bool ae__h1_value_ok(const char *at, size_t size)
 {
-    while (size >= 8) {
-        uint64_t word;
+    size_t i = 0;
 
-        memcpy(&word, at, 8);
-        if (word_has_control(word)) break;
-        at += 8;
-        size -= 8;
-    }
-    for (size_t i = 0; i < size; i++) {
+    while (size - i >= 8 && eight_plain(at + i))
+        i += 8;
+    /* What is left of a longer value is looked at together with bytes before it. */
+    if (size >= 8 && size - i < 8 && eight_plain(at + size - 8)) return true;
+    for (; i < size; i++) {
         if (!byte_ok((uint8_t)at[i])) return false;
     }
     return true;

@@ -194,20 +194,27 @@ TEST(too_many_fields_are_431)
     EXPECT_EQ(first_answer(&small, five, sizeof(five) - 1), -431);
 }
 
-TEST(the_word_wise_check_of_values_agrees_with_the_grammar)
+/* One byte that is `c`, at each place of a value of each length. */
+static void check_values_with(int c)
 {
-    for (int c = 0; c < 256; c++) {
-        bool good = c == '\t' || (c >= 0x20 && c != 0x7f);
+    bool good = c == '\t' || (c >= 0x20 && c != 0x7f);
+    char text[19];
 
-        for (size_t place = 0; place < 19; place++) {
-            char text[19];
-
+    for (size_t size = 1; size <= sizeof(text); size++) {
+        for (size_t place = 0; place < size; place++) {
             memset(text, 'a' + (int)place, sizeof(text));
+            if (size < sizeof(text)) text[size] = '\n'; /* behind its end nothing counts */
             text[place] = (char)c;
-            if (ae__h1_value_ok(text, sizeof(text)) != good)
-                test_fail(__FILE__, __LINE__, "byte %#x at %zu", (unsigned)c, place);
+            if (ae__h1_value_ok(text, size) != good)
+                test_fail(__FILE__, __LINE__, "byte %#x at %zu of %zu", (unsigned)c, place, size);
         }
     }
+}
+
+TEST(the_word_wise_check_of_values_agrees_with_the_grammar)
+{
+    for (int c = 0; c < 256; c++)
+        check_values_with(c);
     EXPECT_TRUE(ae__h1_value_ok("\xff\xff\xff\xff\xff\xff\xff\xff\x80", 9));
     EXPECT_FALSE(ae__h1_value_ok("\xff\x1f\xff\xff\xff\xff\xff\xff", 8));
 }

@@ -160,8 +160,9 @@ TEST(paths_that_two_readers_could_read_differently_are_refused)
 {
     static const char *const bad[] = { "/..", "/.", "/../a", "/a/..", "/a/./b", "/%2e", "/%2E%2e/",
                                        "/.%2e", "/a/%2e.", "/%", "/%4", "/%zz", "/a%00", "",
-                                       "a", "/a%2f..", "/..%2fa" };
-    static const char *const good[] = { "/", "/...", "/.a", "/a.", "/..a", "/a..b/", "//", "/%41" };
+                                       "a", "/a%2f..", "/..%2fa", "/%41/../a", "/a/%41/." };
+    static const char *const good[] = { "/", "/...", "/.a", "/a.", "/..a", "/a..b/", "//", "/%41",
+                                        "/%41/.a", "/a/.../b" };
     bool escaped;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
