@@ -108,9 +108,15 @@ TEST(a_current_thread_runtime_that_is_not_watched_makes_no_thread)
 {
     ae_config config = { AE_CONFIG, .flavor = AE_CURRENT_THREAD, .stall = AE_STALL_OFF };
     int before = thread_count(), during = 0;
+    ae_runtime *rt;
 
-    EXPECT_EQ(ae_run(&config, main_counts, &during), 0);
+    EXPECT_EQ(ae_runtime_create(&config, &rt), 0);
+    EXPECT_EQ(ae_block_on(rt, main_counts, &during), 0);
     EXPECT_EQ(during, before);
+    EXPECT_EQ(ae_runtime_destroy(rt), 0);
+    /* One that takes signals does: it answers SIGQUIT while its only worker computes. */
+    EXPECT_EQ(ae_run(&config, main_counts, &during), 0);
+    EXPECT_EQ(during, before + 1);
 }
 
 struct caller {
