@@ -22,6 +22,7 @@
 #include "sched/sched.h"
 
 enum { EVENTS_MAX = 256 };
+enum { LATER = 6, SOON = 3 }; /* events ahead */
 
 #define WAKE_NAME UINT64_MAX /* no descriptor object has these: their indexes are below 2^26 */
 #define COVERED_NAME (UINT64_MAX - 1)
@@ -162,6 +163,17 @@ int64_t ae__driver_rest(int64_t deadline_ns)
 
 enum found { WOKEN = 1, COVERED = 2 };
 
+/* With hundreds of connections each event finds its object, and who waits for it, cold. */
+static void fetch_coming(struct ae__driver *driver, const struct epoll_event *events, int i, int n)
+{
+    if (i + LATER < n && events[i + LATER].data.u64 < COVERED_NAME) {
+        ae__fd_event_later(driver->fds, events[i + LATER].data.u64);
+    }
+    if (i + SOON < n && events[i + SOON].data.u64 < COVERED_NAME) {
+        ae__fd_event_soon(driver->fds, events[i + SOON].data.u64);
+    }
+}
+
 /* Events to their descriptors; which others there were. */
 static unsigned collect(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
 {
@@ -179,6 +191,7 @@ static unsigned collect(struct ae__driver *driver, int64_t deadline_ns, struct a
     AE_ASSERT(n <= EVENTS_MAX);
     ae__driver_count(&driver->events, (uint64_t)n);
     for (int i = 0; i < n; i++) {
+        fetch_coming(driver, events, i, n);
         if (events[i].data.u64 == WAKE_NAME) {
             found |= WOKEN;
         } else if (events[i].data.u64 == COVERED_NAME) {

@@ -339,6 +339,25 @@ static void note_event(struct ae__fd *fd, uint32_t epoll_events, struct ae__wake
     }
 }
 
+void ae__fd_event_later(struct ae__fds *fds, uint64_t name)
+{
+    uintptr_t at = (uintptr_t)fd_at(fds, (uint32_t)name);
+
+    __builtin_prefetch((const void *)at, 1);
+    __builtin_prefetch((const void *)(at + AE_CACHE_LINE), 1);
+}
+
+void ae__fd_event_soon(struct ae__fds *fds, uint64_t name)
+{
+#if !AE_TSAN
+    /* Not under the lock: it may be anybody's pointer by then, and is only a hint. */
+    ae__prefetch_task(fd_at(fds, (uint32_t)name)->sides[AE__SIDE_READ].waiter.actor);
+#else
+    (void)fds;
+    (void)name;
+#endif
+}
+
 void ae__fd_event(struct ae__fds *fds, uint64_t name, uint32_t events, struct ae__wakes *wakes)
 {
     struct ae__fd *fd = fd_at(fds, (uint32_t)name);

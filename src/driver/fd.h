@@ -97,6 +97,10 @@ void ae__fd_close_number(struct ae__fd *fd);
 uint64_t ae__fd_name(const struct ae__fd *fd);
 void ae__fd_event(struct ae__fds *fds, uint64_t name, uint32_t events, struct ae__wakes *wakes);
 
+/* Hints, for events that are handled soon: fetch the object; later, who waits for it. */
+void ae__fd_event_later(struct ae__fds *fds, uint64_t name);
+void ae__fd_event_soon(struct ae__fds *fds, uint64_t name);
+
 /* Is that wait of `actor` (may be NULL) still open to claims? */
 bool ae__fd_still_waits(const struct ae__actor *actor, uint32_t sequence);
 

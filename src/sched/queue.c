@@ -57,7 +57,8 @@ static void prefetch_coming(struct ae__worker *w)
     if (later) ae__prefetch_task(later);
 #if !AE_TSAN
     if (!soon) return;
-    uintptr_t sp = (uintptr_t)soon->sp;
+    /* One that has not begun has a stack that is warm, and an argument that it will look at. */
+    uintptr_t sp = (uintptr_t)(soon->stack ? soon->sp : soon->arg);
     for (uintptr_t line = 0; line < STACK_LINES; line++) {
         __builtin_prefetch((const void *)(sp + line * AE_CACHE_LINE), 1);
     }
