@@ -18,7 +18,9 @@
  *     (membarrier), then it looks whether the owner is between at_queue = 1 and at_queue = 0. If
  *     not: who began before the barrier has ended (acquire), and who begins after it sees that it
  *     is not alone. Else the monitor comes back later. alone = true again (release, the owner
- *     acquires) when all spares rest (X1), as then nobody else takes from the queues.
+ *     acquires) when all spares rest (X1), as then nobody else takes from the queues. The owner may
+ *     be taking just then: it asks whether it is alone before it looks at what there is, for what
+ *     it saw before the answer may have been stolen.
  * X4  A wake of the covered driver is a latch that the spare's poll may have taken from its owner.
  *     If the owner is AWAKE afterwards, it belonged to a sleep that is over. Else the owner has
  *     returned: the spare lets its driver go and makes the wake again. No slice lies in between.

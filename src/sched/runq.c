@@ -84,13 +84,19 @@ bool ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject 
     return false;
 }
 
+/* X3 in rescue.c; before head is looked at: if it says yes, thieves' last moves of it are seen. */
+static bool is_alone(struct ae__runq *q)
+{
+    return atomic_load_explicit(&q->alone, memory_order_acquire);
+}
+
 /* R2: one task is ours. False: `head` was not the newest, and now is. */
-static bool claim_one(struct ae__runq *q, uint64_t *head)
+static bool claim_one(struct ae__runq *q, uint64_t *head, bool alone)
 {
     uint32_t steal = steal_of(*head), real = real_of(*head);
     uint64_t next = steal == real ? pack(real + 1, real + 1) : pack(steal, real + 1);
 
-    if (atomic_load_explicit(&q->alone, memory_order_acquire)) {
+    if (alone) {
         atomic_store_explicit(&q->head, next, memory_order_relaxed);
         return true;
     }
@@ -103,22 +109,24 @@ static bool claim_one(struct ae__runq *q, uint64_t *head)
 struct ae__task *ae__runq_pop(struct ae__runq *q)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* ours */
+    bool alone = is_alone(q);
     uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
 
     do {
         if (real_of(head) == tail) return NULL;
-    } while (!claim_one(q, &head));
+    } while (!claim_one(q, &head, alone));
     return slot_get(q, real_of(head));
 }
 
 bool ae__runq_take(struct ae__runq *q, struct ae__task *task)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* ours */
+    bool alone = is_alone(q);
     uint64_t head = atomic_load_explicit(&q->head, memory_order_relaxed);
 
     do {
         if (real_of(head) == tail || slot_get(q, real_of(head)) != task) return false;
-    } while (!claim_one(q, &head));
+    } while (!claim_one(q, &head, alone));
     return true;
 }
 

@@ -80,6 +80,7 @@ int ae__os_thread_start(ae__os_thread *out, const char *name, void (*fn)(void *)
     (void)fn;
     (void)arg;
     out->handle = 0;
+    model_publish(0); /* a thread sees what was done before its start */
     return 0;
 }
 
@@ -239,6 +240,35 @@ static void open_setup(void)
 MODEL(open, "a single worker's queues are opened while it takes from them", open_setup, check, 3,
       1)
 
+/* ---- X3: it is closed again ---- */
+
+static void steal_and_close(void *arg)
+{
+    struct ae__worker *w = &workers[0], *me = &workers[1];
+    struct ae__task *task;
+    uint32_t taken;
+
+    (void)arg;
+    task = ae__runq_steal(&w->ring, &me->ring, &taken);
+    if (task) ae__slice_start(me, task);
+    while ((task = ae__runq_pop(&me->ring))) {
+        ae__slice_start(me, task);
+    }
+    ae__rescue_settle(&rt);
+}
+
+static void close_setup(void)
+{
+    reset();
+    expected = 3;
+    atomic_init(&workers[0].ring.alone, false);
+    model_thread(owner, NULL);
+    model_thread(steal_and_close, NULL);
+}
+
+MODEL(close_again, "the last thief has gone, and the worker takes alone again", close_setup, check,
+      3, 1)
+
 /* ---- X1: called, sent away ---- */
 
 static bool others_ran(void *arg)
@@ -292,6 +322,7 @@ static void spare(void *arg)
 {
     (void)arg;
     model_block(is_called, NULL, "a call");
+    model_receive(0);
     for (;;)
         ae__spare_step(&workers[1]);
 }

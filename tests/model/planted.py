@@ -33,7 +33,7 @@ bug('runq/pop_push_steal', 'a pop while a thief copies frees the slots', 'sched/
 bug('runq/two_thieves_push', 'two thieves copy at once', 'sched/runq.c',
     'if (steal_of(head) != real_of(head)) return 0; /* another thief is at it */', '')
 bug('runq/push_pop_steal_twice', 'a pop by load and store: a task is popped twice', 'sched/runq.c',
-    'if (atomic_load_explicit(&q->alone, memory_order_acquire)) {', 'if (1) {',
+    'if (alone) {', 'if (1) {',
     like='crossbeam-deque, RUSTSEC-2021-0093')
 bug('runq/overflow_steal', 'an overflow that a thief has outrun goes on', 'sched/runq.c',
     'memory_order_relaxed)) {\n        return false;\n    }',
@@ -103,6 +103,10 @@ bug('rescue/open', 'a queue is opened while its owner takes from it', 'sched/res
     'return atomic_load_explicit(&w->at_queue, memory_order_acquire) == 0;', 'return true;')
 bug('rescue/open', 'the owner does not say that it takes', 'sched/queue.c',
     'atomic_store_explicit(&w->at_queue, 1, memory_order_relaxed);', '')
+bug('rescue/close_again', 'what was seen before the queue was closed is taken by a plain store',
+    'sched/runq.c', 'static bool claim_one(struct ae__runq *q, uint64_t *head, bool alone)\n{',
+    'static bool claim_one(struct ae__runq *q, uint64_t *head, bool alone)\n{\n'
+    '    alone = is_alone(q);')
 bug('rescue/call', 'nobody is told of what waits at a stuck worker', 'sched/rescue.c',
     'ae__wake_one(rt);\n    }\n}', '}\n}')
 bug('rescue/again', 'a spare that rests looks at what the monitor is changing', 'sched/rescue.c',
