@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the models are worth: bugs they find, memory orders they need, schedules they see.
 
-    tests/model/check.py BUILD models [--seconds N]   run them all; their figures
+    tests/model/check.py BUILD models [NAME] [--seconds N]  run them, or some; their figures
     tests/model/check.py BUILD bugs [NAME]            plant each bug: its model must find it
-    tests/model/check.py BUILD matrix [--max N]       each bug against every model that has its file
+    tests/model/check.py BUILD matrix [NAME] [--max N]  each bug against all models with its file
     tests/model/check.py BUILD orders [FILE] [--max N]  weaken each memory order by one step
     tests/model/check.py BUILD report                 docs/reliability-models.md from these
 
@@ -49,13 +49,13 @@ def tally(passed, failed):
 
 def in_order(args, work, items, seen=()):
     """Do it for each, some at a time; a line each as they end. Keeps what was seen so far, unless
-    only a part was asked for."""
+    only a part was asked for and there is no telling what it is a part of."""
     rows = []
     with ThreadPoolExecutor(args.jobs) as pool:
         for row in pool.map(work, items):
             print(row.pop('line'), flush=True)
             rows.append(row)
-            if not args.name or args.what in ('orders', 'matrix'):
+            if not args.name or args.what != 'bugs':
                 save(args.build, args.what, list(seen) + rows)
     return rows
 
@@ -77,8 +77,11 @@ def models(args, found):
                        f"{row['stale']}  {'complete' if row['complete'] else ''}"
                        f"{'exhaustive' if row['exhaustive'] and not row['complete'] else ''}")
         return row
-    rows = in_order(args, run, [(p, m) for p in found.values() for m in p.models()
-                                if not args.name or args.name in m])
+    every = [(p, m) for p in found.values() for m in p.models()]
+    chosen = [(p, m) for p, m in every if args.name in m]
+    left = {m for _, m in every} - {m for _, m in chosen}
+    seen = [r for r in load(args.build, 'models') if r['model'] in left]
+    rows = in_order(args, run, chosen, seen)
     good = sum(r['good'] for r in rows)
     print(f"{sum(r['executions'] for r in rows):,} executions")
     return tally(good, len(rows) - good)
@@ -129,10 +132,31 @@ def bugs(args, found):
     return tally(good, len(rows) - good)
 
 
-def all_finders(program, exe, most):
+FIRST_LOOK = 300 # executions; most bugs that many models find are found by two of them so soon
+
+
+def all_finders(bug, found, most):
     """The models that fail in a small search; how many do not."""
-    results = program.run(exe, *LADDER[1], '--expect-fail', '--seconds', '60', '--max', str(most))
-    return [r.model for r in results if r.good], sum(not r.good for r in results)
+    work = tempfile.mkdtemp(prefix='model-bug-')
+    finders_, misses, exes = [], 0, []
+    for name, program in found.items():
+        if not program.uses(bug.file):
+            continue
+        try:
+            text = mutate.edit(bug.file, bug.edits)
+            exes.append((program, program.mutant(bug.file, text, os.path.join(work, name))))
+        except (mutate.Stale, subprocess.CalledProcessError):
+            continue
+    for executions in sorted({min(FIRST_LOOK, most), most}):
+        results = [r for program, exe in exes
+                   for r in program.run(exe, *LADDER[1], '--expect-fail', '--seconds', '60',
+                                        '--max', str(executions))]
+        finders_ = [r.model for r in results if r.good]
+        misses = len(results) - len(finders_)
+        if len(finders_) > 1: # nobody finds it alone: more executions would not tell more
+            break
+    shutil.rmtree(work)
+    return finders_, misses
 
 
 # ---- which model is needed: each bug against all ----
@@ -140,22 +164,11 @@ def all_finders(program, exe, most):
 def matrix(args, found):
     """Who finds what: for each bug the models, of all programs with its file, that find it."""
     def run(bug):
-        work = tempfile.mkdtemp(prefix='model-bug-')
-        row = {'what': bug.what, 'model': bug.model, 'file': bug.file, 'finders': [], 'misses': 0}
-        for name, program in found.items():
-            if not program.uses(bug.file):
-                continue
-            try:
-                text = mutate.edit(bug.file, bug.edits)
-                exe = program.mutant(bug.file, text, os.path.join(work, name))
-            except (mutate.Stale, subprocess.CalledProcessError):
-                continue
-            finders_, misses = all_finders(program, exe, args.max)
-            row['finders'] += finders_
-            row['misses'] += misses
+        finders_, misses = all_finders(bug, found, args.max)
+        row = {'what': bug.what, 'model': bug.model, 'file': bug.file, 'finders': finders_,
+               'misses': misses, 'max': args.max}
         if bug.model not in row['finders']: # it is known to find it, with more executions
             row['finders'].append(bug.model)
-        shutil.rmtree(work)
         row['line'] = f"{bug.model:24} found by {' '.join(row['finders'])}"
         return row
     seen = [r for r in load(args.build, 'matrix') if args.name and args.name not in r['model']]
