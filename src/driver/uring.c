@@ -229,8 +229,8 @@ static void count_entry(struct ae__driver *driver)
 {
     struct ae__uring *u = driver->uring;
 
-    ae__driver_count(&driver->syscalls, 1);
-    ae__driver_count(&u->submitted, ae__ring_pending(&u->ring));
+    ae__count(&driver->syscalls, 1);
+    ae__count(&u->submitted, ae__ring_pending(&u->ring));
     u->parcels_fresh = 0;
     u->put_off = false;
 }
@@ -295,7 +295,7 @@ static void enter_kernel(struct ae__driver *driver, int64_t rest_ns)
     unsigned parcels = u->parcels_fresh;
 
     count_entry(driver);
-    ae__driver_count(&driver->polls, 1);
+    ae__count(&driver->polls, 1);
     expect_entered(rest_ns == 0 ? ae__ring_reap(&u->ring) : wait_beyond(u, parcels, rest_ns));
 }
 
@@ -309,7 +309,7 @@ static void collect(struct ae__driver *driver)
         ready = ae__ring_ready(ring);
         if (ready < had + HANDED_OUT || ready >= LANDED_MAX) break; /* it has come since: later */
         count_entry(driver);
-        ae__driver_count(&driver->polls, 1);
+        ae__count(&driver->polls, 1);
         expect_entered(ae__ring_wait_for(ring, ready, -1));
         had = ready;
     }
@@ -336,7 +336,7 @@ static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae_
     unsigned n = land_all(driver, wakes);
     if (may_put_off(u, deadline_ns)) {
         u->put_off = true;
-        ae__driver_count(&driver->events, n);
+        ae__count(&driver->events, n);
         return;
     }
     int64_t rest_ns = n == 0 && all ? ae__driver_rest(deadline_ns) : 0;
@@ -345,7 +345,7 @@ static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae_
         collect(driver);
         n += land_all(driver, wakes);
     }
-    ae__driver_count(&driver->events, n);
+    ae__count(&driver->events, n);
 }
 
 const struct ae__driver_ops ae__uring_ops = {
