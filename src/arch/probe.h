@@ -9,9 +9,7 @@
 #ifndef AE_ARCH_PROBE_H
 #define AE_ARCH_PROBE_H
 
-#include "base/compiler.h"
-
-#if AE_WATCHED && (defined(__x86_64__) || defined(__aarch64__)) && defined(__ELF__)
+#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__ELF__)
 
 #define AE_PROBE_(name, args, ...)                                                                 \
     __asm__ volatile("990:  nop\n"                                                                 \

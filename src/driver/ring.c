@@ -16,6 +16,16 @@
 #define SETUP_NO_SQARRAY (1u << 16)  /* Linux 6.6 */
 #define ENTER_NO_IOWAIT  (1u << 7)   /* Linux 6.15: waiting is idling, not disk I/O */
 #define FEAT_NO_IOWAIT   (1u << 17)
+#define FEAT_MIN_TIMEOUT (1u << 15)  /* Linux 6.12 */
+
+/* struct io_uring_getevents_arg, with what newer kernels have in place of its padding. */
+struct getevents {
+    uint64_t sigmask;
+    uint32_t sigmask_bytes;
+    uint32_t min_wait_us;
+    uint64_t rest;
+};
+_Static_assert(sizeof(struct getevents) == sizeof(struct io_uring_getevents_arg), "the kernel's");
 
 /* ---- system calls ---- */
 
@@ -276,11 +286,30 @@ int ae__ring_wait(struct ae__ring *ring, int64_t rest_ns)
     return ae__ring_wait_for(ring, 1, rest_ns);
 }
 
-int ae__ring_wait_for(struct ae__ring *ring, unsigned wanted, int64_t rest_ns)
+static int wait_until(struct ae__ring *ring, unsigned wanted, uint32_t patience_us,
+                      int64_t rest_ns)
 {
     struct __kernel_timespec rest = { .tv_sec = rest_ns / AE_SEC, .tv_nsec = rest_ns % AE_SEC };
-    struct io_uring_getevents_arg arg = { .ts = (uint64_t)(uintptr_t)&rest };
+    struct getevents arg = { .min_wait_us = patience_us, .rest = (uint64_t)(uintptr_t)&rest };
 
-    if (rest_ns < 0) return enter(ring, wanted, IORING_ENTER_GETEVENTS, NULL, 0);
     return enter(ring, wanted, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
+}
+
+int ae__ring_wait_for(struct ae__ring *ring, unsigned wanted, int64_t rest_ns)
+{
+    if (rest_ns < 0) return enter(ring, wanted, IORING_ENTER_GETEVENTS, NULL, 0);
+    return wait_until(ring, wanted, 0, rest_ns);
+}
+
+bool ae__ring_has_patience(const struct ae__ring *ring)
+{
+    return ring->features & FEAT_MIN_TIMEOUT;
+}
+
+int ae__ring_wait_some(struct ae__ring *ring, unsigned wanted, uint32_t patience_us,
+                       int64_t rest_ns)
+{
+    AE_ASSERT(ae__ring_has_patience(ring));
+    AE_ASSERT(rest_ns >= 0);
+    return wait_until(ring, wanted, patience_us, rest_ns);
 }

@@ -62,6 +62,11 @@ int ae__ring_reap(struct ae__ring *ring);
 int ae__ring_wait(struct ae__ring *ring, int64_t rest_ns);
 /* The same until `wanted` are there: those that the submission itself completes count. */
 int ae__ring_wait_for(struct ae__ring *ring, unsigned wanted, int64_t rest_ns);
+/* The same, but once patience_us are over any number will do, also if it came before (Linux 6.12:
+ * ask first). rest_ns: at least 0. */
+bool ae__ring_has_patience(const struct ae__ring *ring);
+int ae__ring_wait_some(struct ae__ring *ring, unsigned wanted, uint32_t patience_us,
+                       int64_t rest_ns);
 
 /* Entries that the kernel has not seen yet. */
 static inline uint32_t ae__ring_pending(const struct ae__ring *ring)

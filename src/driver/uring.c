@@ -26,6 +26,10 @@
  * U9  The kernel hands out at most 20 completions an entry with DEFER_TASKRUN, or as many as are
  *     waited for. So the poll goes on until it has no more, within a bound, and takes none before:
  *     an entry that waits for as many as are there does not wait, and doubles them.
+ * U9b A ring that has just landed several waits for as many again, since a wake for each costs more
+ *     than what it brings; but no longer than a timer of the kernel's takes (10 us and its slack of
+ *     50), and then takes what there is. So one connection never waits for another that is silent
+ *     more than once, and one alone never.
  * U10 and U11, on what is received for deferred starts, are in uring_box.c; U12 and U13, on what is
  * written behind, in uring_behind.c. */
 #include "driver/uring.h"
@@ -49,6 +53,10 @@ enum {
     LANDED_MAX = 512, /* by one poll: tasks shall run, too */
     HANDED_OUT = 20,  /* by one entry, or as many as it waits for: U9 */
     PARCEL_WAIT_NS = 100000,
+    GATHER_NS = 250000,  /* a busy worker lets requests gather: a turn or two of 61 short slices */
+    COMPANY_MIN = 3, COMPANY_MAX = 16, /* completions that are worth a wait: U9b */
+    PATIENCE_US = 10,
+    COMPANY_WAIT_NS = 100000,
 };
 
 static const uint8_t opcodes[] = {
@@ -221,6 +229,7 @@ static void become_owner(struct ae__driver *driver)
     int rc = ae__ring_enable(&driver->uring->ring, true);
 
     if (rc < 0) ae__fatal("a ring that was made cannot be enabled");
+    driver->uring->patient = !driver->fds->tries && ae__ring_has_patience(&driver->uring->ring);
     ae__uring_boxes_begin(driver);
     poll_wakes(driver);
 }
@@ -229,10 +238,12 @@ static void count_entry(struct ae__driver *driver)
 {
     struct ae__uring *u = driver->uring;
 
-    ae__count(&driver->syscalls, 1);
-    ae__count(&u->submitted, ae__ring_pending(&u->ring));
+    ae__driver_count(&driver->syscalls, 1);
+    ae__driver_count(&u->submitted, ae__ring_pending(&u->ring));
     u->parcels_fresh = 0;
     u->put_off = false;
+    u->landed = 0;
+    u->entered_ns = ae__os_now();
 }
 
 /* EINTR, and EBUSY or EAGAIN when the kernel is short of memory: what was not taken is taken the
@@ -289,14 +300,35 @@ static int wait_beyond(struct ae__uring *u, unsigned parcels, int64_t rest_ns)
     return ae__ring_wait_for(&u->ring, parcels + 1, longer ? PARCEL_WAIT_NS : rest_ns);
 }
 
-static void enter_kernel(struct ae__driver *driver, int64_t rest_ns)
+/* U9b. 0: none. */
+static unsigned company_of(const struct ae__uring *u)
+{
+    if (!u->patient || u->landed < COMPANY_MIN) return 0;
+    return u->landed < COMPANY_MAX ? u->landed : COMPANY_MAX;
+}
+
+static int wait_in_company(struct ae__uring *u, unsigned wanted, int64_t rest_ns)
+{
+    bool longer = rest_ns < 0 || rest_ns > COMPANY_WAIT_NS;
+    return ae__ring_wait_some(&u->ring, wanted, PATIENCE_US, longer ? COMPANY_WAIT_NS : rest_ns);
+}
+
+/* is_due: something is there, and the worker has nothing else to do. */
+static void enter_kernel(struct ae__driver *driver, int64_t rest_ns, bool is_due)
 {
     struct ae__uring *u = driver->uring;
     unsigned parcels = u->parcels_fresh;
+    unsigned company = is_due || rest_ns != 0 ? company_of(u) : 0;
+    int rc;
 
     count_entry(driver);
-    ae__count(&driver->polls, 1);
-    expect_entered(rest_ns == 0 ? ae__ring_reap(&u->ring) : wait_beyond(u, parcels, rest_ns));
+    ae__driver_count(&driver->polls, 1);
+    if (company > 0) {
+        rc = wait_in_company(u, parcels + company, rest_ns == 0 ? COMPANY_WAIT_NS : rest_ns);
+    } else {
+        rc = rest_ns == 0 ? ae__ring_reap(&u->ring) : wait_beyond(u, parcels, rest_ns);
+    }
+    expect_entered(rc);
 }
 
 /* U9 */
@@ -309,18 +341,20 @@ static void collect(struct ae__driver *driver)
         ready = ae__ring_ready(ring);
         if (ready < had + HANDED_OUT || ready >= LANDED_MAX) break; /* it has come since: later */
         count_entry(driver);
-        ae__count(&driver->polls, 1);
+        ae__driver_count(&driver->polls, 1);
         expect_entered(ae__ring_wait_for(ring, ready, -1));
         had = ready;
     }
 }
 
 /* Requests gather until the worker has nothing else to do: its wait submits them. It may find work
- * elsewhere instead, but not twice. */
-static bool may_put_off(struct ae__uring *u, int64_t deadline_ns)
+ * elsewhere instead, but not twice. A busy one, which looks only in between, has work that what the
+ * kernel has would queue behind: both can wait a little. */
+static bool may_put_off(const struct ae__uring *u, int64_t deadline_ns)
 {
-    if (deadline_ns != AE__POLL_PEEK || ae__ring_kernel_has_more(&u->ring)) return false;
-    return !u->put_off && ae__ring_pending(&u->ring) > 0;
+    if (ae__ring_pending(&u->ring) == 0) return false;
+    if (deadline_ns == 0) return ae__os_now() - u->entered_ns < GATHER_NS;
+    return deadline_ns == AE__POLL_PEEK && !u->put_off && !ae__ring_kernel_has_more(&u->ring);
 }
 
 static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae__wakes *wakes)
@@ -335,17 +369,19 @@ static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae_
     }
     unsigned n = land_all(driver, wakes);
     if (may_put_off(u, deadline_ns)) {
-        u->put_off = true;
-        ae__count(&driver->events, n);
+        u->put_off = deadline_ns == AE__POLL_PEEK;
+        ae__driver_count(&driver->events, n);
         return;
     }
     int64_t rest_ns = n == 0 && all ? ae__driver_rest(deadline_ns) : 0;
     if (rest_ns != 0 || ae__ring_pending(&u->ring) || ae__ring_kernel_has_more(&u->ring)) {
-        enter_kernel(driver, rest_ns);
+        bool is_due = n == 0 && all && deadline_ns == AE__POLL_PEEK &&
+                      ae__ring_kernel_has_more(&u->ring);
+        enter_kernel(driver, rest_ns, is_due);
         collect(driver);
         n += land_all(driver, wakes);
     }
-    ae__count(&driver->events, n);
+    ae__driver_count(&driver->events, n);
 }
 
 const struct ae__driver_ops ae__uring_ops = {

@@ -33,6 +33,9 @@ struct ae__uring {
     uint32_t parcel_count;        /* made so far */
     uint32_t parcels_fresh;       /* launched since the last entry */
     bool put_off;                 /* a poll that did not wait left entries to the next one */
+    bool patient;                 /* set when the ring is enabled */
+    uint32_t landed;              /* since the last entry, parcels not counted */
+    int64_t entered_ns;           /* the last entry */
 
     struct io_uring_buf_ring *buffers; /* NULL: starts poll */
     char *storage;

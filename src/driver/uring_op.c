@@ -27,7 +27,7 @@ enum flight_state {
 
 enum {
     SPARE_MAX = 512,
-    PENDING_MAX = 128,               /* entries that may gather before they are submitted */
+    PENDING_MAX = 224,               /* entries that may gather before they are submitted */
     LENGTH_MAX = 1 << 30,            /* of one request: lengths are 32 bits in the ring */
     GATHER_MAX = 16 << 10,           /* larger writes are sent at once */
 };
@@ -281,7 +281,7 @@ static bool recall_by_ring(struct ae__flight *flight)
     sqe->addr = (uintptr_t)flight;
     sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = AE__URING_IGNORED;
-    ae__count(&flight->home->uring->recalls, 1);
+    ae__driver_count(&flight->home->uring->recalls, 1);
     return true;
 }
 
@@ -509,6 +509,7 @@ void ae__uring_land(struct ae__driver *driver, const struct io_uring_cqe *cqe,
     struct ae__fd *fd = flight->fd;
 
     AE_ASSERT(flight->home == driver); /* U2 */
+    if (flight->code != AE__OP_BEHIND) driver->uring->landed++;
     ae__lock_acquire(lock);
     unpost(flight); /* U5 */
     if (goes_again(flight, cqe->res)) {
