@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 
+import cost
 import echo
 import loops
 import offload
@@ -138,7 +139,8 @@ def show_versions(options):
     names = ["aether"]
     if options.peers:
         peers = {"micro": ["tokio", "go", "pthread"], "par": ["rayon"], "file": ["tokio"],
-                 "echo": ["tokio"], "stall": ["tokio"], "offload": []}
+                 "echo": ["tokio"], "stall": ["tokio"], "offload": [],
+                 "cost": []}
         names += peers.get(options.what, web.PEERS)
     for name in names:
         note(f"{name}: {version(name)}")
@@ -147,7 +149,7 @@ def show_versions(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["micro", "http", "par", "file", "echo", "stall",
-                                         "offload"])
+                                         "offload", "cost"])
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--peers", action="store_true", help="measure the peers too")
     parser.add_argument("--driver", choices=["epoll", "uring", "both"], default="epoll",
@@ -165,7 +167,8 @@ def main():
     show_versions(options)
     try:
         run = {"micro": micro, "par": loops.run, "file": reads.run, "echo": echo.run,
-               "stall": stall.run, "offload": offload.run}.get(options.what, web.run)
+               "stall": stall.run, "offload": offload.run,
+               "cost": cost.run}.get(options.what, web.run)
         return run(Builder(options.build_dir), options, emit)
     except web.Void as error:
         note(f"void: {error}")

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -124,6 +123,17 @@ int attach_find(const char *target, char path[ATTACH_PATH_BYTES])
     }
     memcpy(path, search.path, sizeof search.path);
     return 0;
+}
+
+bool attach_find_quietly(unsigned pid, char path[ATTACH_PATH_BYTES])
+{
+    struct search search = { .pid = pid };
+    char folder[256];
+
+    usual_folder(folder, sizeof folder);
+    search_folder(&search, folder);
+    if (search.found > 0) memcpy(path, search.path, sizeof search.path);
+    return search.found > 0;
 }
 
 FILE *attach_ask(const char *path, const char *request)

@@ -2,8 +2,10 @@
 /* `aether doctor`: what the runtime finds on this system, and what it does without.
  *
  * Each line is one fact, and where something is missing, what is lost by it. Nothing here is an
- * error: the status is 0 as long as a runtime can be started at all. */
+ * error: the status is 0 as long as a runtime can be started at all. `--profile PID` looks at a
+ * running program instead: profile.c. */
 #include "cli.h"
+#include "profile.h"
 
 #include <aether/blocking.h>
 #include <aether/log.h>
@@ -12,6 +14,7 @@
 #include <aether/task.h>
 #include <aether/time.h>
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -253,15 +256,8 @@ static int look_at_runtime(void *arg)
     return 0;
 }
 
-int cmd_doctor(int argc, char **argv)
+static int examine(void)
 {
-    if (argc > 1) {
-        bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
-        if (!help) return cli_fail(EXIT_USAGE, "doctor takes no arguments");
-        puts("Usage: aether doctor\n\nPrint what this system offers: kernel features, limits, "
-             "processors, driver;\nand what is lost where something is missing.");
-        return 0;
-    }
     printf("aether %s\n", ae_version());
     show_kernel();
     show_limits();
@@ -270,4 +266,68 @@ int cmd_doctor(int argc, char **argv)
     fflush(stdout);
     int rc = ae_run(NULL, look_at_runtime, NULL);
     return rc < 0 ? cli_fail(EXIT_FAILURE, "no runtime can be started: %s", ae_strerror(rc)) : 0;
+}
+
+/* ---- the command ---- */
+
+static const char HELP[] =
+    "Usage: aether doctor\n"
+    "       aether doctor --profile PID [--seconds N]\n\n"
+    "Print what this system offers: kernel features, limits, processors, driver;\n"
+    "and what is lost where something is missing.\n\n"
+    "With --profile, watch a running program with a runtime instead: how the time of its workers\n"
+    "is split into its own code, scheduler, I/O driver and idling; would io_uring help?\n"
+    "Any process of one's own can be watched, also one that is stripped; it is not slowed down.\n\n"
+    "  -p, --profile PID   the process\n"
+    "  -s, --seconds N     how long, 1 to 600; 5 unless given. Ctrl-C ends it early\n"
+    "      --no-samples    by the kernel's clocks alone, as where perf_event_open is forbidden:\n"
+    "                      the scheduler's time is counted as the program's then\n"
+    "  -h, --help          this text\n";
+
+enum { OPT_NO_SAMPLES = 256, SECONDS_MAX = 600 };
+
+static const struct option LONG[] = {
+    { "profile", required_argument, NULL, 'p' },
+    { "seconds", required_argument, NULL, 's' },
+    { "no-samples", no_argument, NULL, OPT_NO_SAMPLES },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
+};
+
+struct doctor_options {
+    unsigned pid, seconds; /* pid 0: no profile */
+    bool no_samples, help;
+};
+
+static int take_option(int option, struct doctor_options *o)
+{
+    switch (option) {
+    case 'p':
+        o->pid = cli_number(optarg, 1u << 30);
+        if (o->pid) return 0;
+        return cli_fail(EXIT_USAGE, "--profile takes a process id, not \"%s\"", optarg);
+    case 's':
+        o->seconds = cli_number(optarg, SECONDS_MAX);
+        if (o->seconds) return 0;
+        return cli_fail(EXIT_USAGE, "--seconds takes 1 to %d, not \"%s\"", SECONDS_MAX, optarg);
+    case OPT_NO_SAMPLES: o->no_samples = true; return 0;
+    case 'h': o->help = true; return 0;
+    }
+    return cli_fail(EXIT_USAGE, "try aether doctor --help");
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+    struct doctor_options o = { .pid = 0 };
+    int option, status = 0;
+
+    while (status == 0 && (option = getopt_long(argc, argv, "p:s:h", LONG, NULL)) != -1) {
+        status = take_option(option, &o);
+    }
+    if (status) return status;
+    if (o.help) return fputs(HELP, stdout) < 0;
+    if (optind < argc) return cli_fail(EXIT_USAGE, "doctor: what is \"%s\"?", argv[optind]);
+    if (o.pid) return profile_process(o.pid, o.seconds ? o.seconds : 5, !o.no_samples);
+    if (o.seconds || o.no_samples) return cli_fail(EXIT_USAGE, "that goes with --profile PID");
+    return examine();
 }

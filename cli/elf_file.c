@@ -94,20 +94,30 @@ void elf_file_id(const struct elf_file *elf, char out[ELF_ID_BYTES])
 
 struct best {
     const Elf64_Sym *symbol;
-    const char *name;
+    const char *name, *source;
 };
 
-static void look_at(const struct elf_file *elf, const Elf64_Sym *symbol, const Elf64_Shdr *names,
-                    uint64_t offset, struct best *best)
+/* NULL: it has none that ends. */
+static const char *name_of(const struct elf_file *elf, const Elf64_Sym *symbol,
+                           const Elf64_Shdr *names)
 {
     const char *text = (const char *)elf->bytes + names->sh_offset;
 
+    if (symbol->st_name >= names->sh_size) return NULL;
+    bool ends = memchr(text + symbol->st_name, 0, names->sh_size - symbol->st_name);
+    return ends ? text + symbol->st_name : NULL;
+}
+
+static void look_at(const struct elf_file *elf, const Elf64_Sym *symbol, const Elf64_Shdr *names,
+                    uint64_t offset, const char *source, struct best *best)
+{
     if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF) return;
-    if (symbol->st_value > offset || symbol->st_name >= names->sh_size) return;
+    if (symbol->st_value > offset) return;
     if (symbol->st_size && offset - symbol->st_value >= symbol->st_size) return;
     if (best->symbol && best->symbol->st_value >= symbol->st_value) return;
-    if (!memchr(text + symbol->st_name, 0, names->sh_size - symbol->st_name)) return;
-    *best = (struct best){ symbol, text + symbol->st_name };
+    const char *name = name_of(elf, symbol, names);
+    bool local = ELF64_ST_BIND(symbol->st_info) == STB_LOCAL;
+    if (name) *best = (struct best){ symbol, name, local && source ? source : "" };
 }
 
 static void look_in(const struct elf_file *elf, const Elf64_Shdr *table, uint64_t offset,
@@ -115,17 +125,21 @@ static void look_in(const struct elf_file *elf, const Elf64_Shdr *table, uint64_
 {
     const Elf64_Shdr *names = section(elf, table->sh_link);
     const Elf64_Sym *symbols = (const void *)(elf->bytes + table->sh_offset);
+    const char *source = NULL;
 
     if (!names || names->sh_type != SHT_STRTAB || table->sh_offset % 8) return;
     for (uint64_t i = 0; i < table->sh_size / sizeof *symbols; i++) {
-        look_at(elf, &symbols[i], names, offset, best);
+        bool is_file = ELF64_ST_TYPE(symbols[i].st_info) == STT_FILE;
+        if (is_file) source = name_of(elf, &symbols[i], names);
+        look_at(elf, &symbols[i], names, offset, source, best);
     }
 }
 
-const char *elf_file_function(const struct elf_file *elf, uint64_t offset, uint64_t *into)
+const char *elf_file_function(const struct elf_file *elf, uint64_t offset, uint64_t *into,
+                              const char **source)
 {
     const Elf64_Ehdr *head = (const void *)elf->bytes;
-    struct best best = { NULL, NULL };
+    struct best best = { NULL, NULL, "" };
 
     for (unsigned i = 0; i < head->e_shnum; i++) {
         const Elf64_Shdr *table = section(elf, i);
@@ -133,5 +147,23 @@ const char *elf_file_function(const struct elf_file *elf, uint64_t offset, uint6
         look_in(elf, table, offset, &best);
     }
     if (best.symbol) *into = offset - best.symbol->st_value;
+    *source = best.source;
     return best.name;
+}
+
+bool elf_file_loaded_at(const struct elf_file *elf, uint64_t at, uint64_t *offset)
+{
+    const Elf64_Ehdr *head = (const void *)elf->bytes;
+    uint64_t bytes = (uint64_t)head->e_phnum * sizeof(Elf64_Phdr);
+
+    if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phoff % 8) return false;
+    if (!holds(elf, head->e_phoff, bytes)) return false;
+    const Elf64_Phdr *parts = (const void *)(elf->bytes + head->e_phoff);
+    for (unsigned i = 0; i < head->e_phnum; i++) {
+        const Elf64_Phdr *p = &parts[i];
+        if (p->p_type != PT_LOAD || at < p->p_offset || at - p->p_offset >= p->p_filesz) continue;
+        *offset = at - p->p_offset + p->p_vaddr;
+        return true;
+    }
+    return false;
 }

@@ -221,7 +221,8 @@ static char *from_symbols(const struct elf_file *elf, uint64_t offset)
 {
     char text[ASK_TEXT_BYTES];
     uint64_t into = 0;
-    const char *name = elf_file_function(elf, offset, &into);
+    const char *source;
+    const char *name = elf_file_function(elf, offset, &into, &source);
 
     if (!name) return NULL;
     snprintf(text, sizeof text, "%.900s+0x%llx", name, (unsigned long long)into);

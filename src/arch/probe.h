@@ -9,7 +9,9 @@
 #ifndef AE_ARCH_PROBE_H
 #define AE_ARCH_PROBE_H
 
-#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__ELF__)
+#include "base/compiler.h"
+
+#if AE_WATCHED && (defined(__x86_64__) || defined(__aarch64__)) && defined(__ELF__)
 
 #define AE_PROBE_(name, args, ...)                                                                 \
     __asm__ volatile("990:  nop\n"                                                                 \

@@ -8,6 +8,7 @@
 #define AE_LIKELY(x) __builtin_expect(!!(x), 1)
 #define AE_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define AE_NOINLINE __attribute__((noinline))
+#define AE_ALWAYS_INLINE inline __attribute__((always_inline))
 #define AE_NORETURN __attribute__((noreturn))
 #define AE_COLD __attribute__((cold, noinline))
 #define AE_PURE_WARN __attribute__((warn_unused_result))
@@ -16,6 +17,13 @@
 #define AE_CACHE_ALIGNED _Alignas(AE_CACHE_LINE)
 
 #define AE_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* 0 leaves out the counters, the recorder, the probes and the monitor, with all that relies on them
+ * (rescue, stall reports, K4 in shortage.c): only `./dev bench cost` builds that, to see what they
+ * cost. */
+#ifndef AE_WATCHED
+#define AE_WATCHED 1
+#endif
 
 #if defined(__has_feature)
 #define AE_HAS_FEATURE(x) __has_feature(x)

@@ -182,14 +182,14 @@ static unsigned collect(struct ae__driver *driver, int64_t deadline_ns, struct a
 
     AE_ASSERT(deadline_ns >= 0);
     int n = wait_events(driver, events, ae__driver_rest(deadline_ns));
-    ae__driver_count(&driver->polls, 1);
-    ae__driver_count(&driver->syscalls, 1);
+    ae__count(&driver->polls, 1);
+    ae__count(&driver->syscalls, 1);
     if (n <= 0) {
         AE_ASSERT(n == 0 || errno == EINTR);
         return 0;
     }
     AE_ASSERT(n <= EVENTS_MAX);
-    ae__driver_count(&driver->events, (uint64_t)n);
+    ae__count(&driver->events, (uint64_t)n);
     for (int i = 0; i < n; i++) {
         fetch_coming(driver, events, i, n);
         if (events[i].data.u64 == WAKE_NAME) {

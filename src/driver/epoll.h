@@ -3,6 +3,7 @@
 #ifndef AE_DRIVER_EPOLL_H
 #define AE_DRIVER_EPOLL_H
 
+#include "arch/count.h"
 #include "driver/fd.h"
 #include "sched/driver.h"
 
@@ -31,17 +32,11 @@ struct ae__driver {
     AE_CACHE_ALIGNED _Atomic(uint64_t) wakes;
 };
 
-static inline void ae__driver_count(_Atomic(uint64_t) *counter, uint64_t n)
-{
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, value + n, memory_order_relaxed);
-}
-
 /* Count one system call made for `driver`, or for none (NULL). */
 static inline void ae__driver_count_syscall(struct ae__driver *driver, struct ae__fds *fds)
 {
     if (driver) {
-        ae__driver_count(&driver->syscalls, 1);
+        ae__count(&driver->syscalls, 1);
     } else {
         atomic_fetch_add_explicit(&fds->other_syscalls, 1, memory_order_relaxed);
     }

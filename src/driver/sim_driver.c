@@ -115,7 +115,7 @@ static void collect(struct ae__sim_port *port, struct ae__wakes *wakes)
         uint64_t name;
         uint32_t events = ae__sim_harvest(socket, &name);
         if (events == 0) continue; /* gone already, as epoll finds, too */
-        ae__driver_count(&driver->events, 1);
+        ae__count(&driver->events, 1);
         ae__fd_event(driver->fds, name, events, wakes);
     }
 }
@@ -126,7 +126,7 @@ static void poll_port(struct ae__driver *driver, int64_t deadline_ns, struct ae_
 
     AE_ASSERT(deadline_ns >= 0);
     AE_ASSERT(!port->waits);
-    ae__driver_count(&driver->polls, 1);
+    ae__count(&driver->polls, 1);
     if (deadline_ns <= AE__POLL_PEEK) {
         ae__sim_pass();
     } else if (port->count == 0 && !port->woken && deadline_ns > ae__sim->now_ns) {

@@ -238,8 +238,8 @@ static void count_entry(struct ae__driver *driver)
 {
     struct ae__uring *u = driver->uring;
 
-    ae__driver_count(&driver->syscalls, 1);
-    ae__driver_count(&u->submitted, ae__ring_pending(&u->ring));
+    ae__count(&driver->syscalls, 1);
+    ae__count(&u->submitted, ae__ring_pending(&u->ring));
     u->parcels_fresh = 0;
     u->put_off = false;
     u->landed = 0;
@@ -322,7 +322,7 @@ static void enter_kernel(struct ae__driver *driver, int64_t rest_ns, bool is_due
     int rc;
 
     count_entry(driver);
-    ae__driver_count(&driver->polls, 1);
+    ae__count(&driver->polls, 1);
     if (company > 0) {
         rc = wait_in_company(u, parcels + company, rest_ns == 0 ? COMPANY_WAIT_NS : rest_ns);
     } else {
@@ -341,7 +341,7 @@ static void collect(struct ae__driver *driver)
         ready = ae__ring_ready(ring);
         if (ready < had + HANDED_OUT || ready >= LANDED_MAX) break; /* it has come since: later */
         count_entry(driver);
-        ae__driver_count(&driver->polls, 1);
+        ae__count(&driver->polls, 1);
         expect_entered(ae__ring_wait_for(ring, ready, -1));
         had = ready;
     }
@@ -370,7 +370,7 @@ static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae_
     unsigned n = land_all(driver, wakes);
     if (may_put_off(u, deadline_ns)) {
         u->put_off = deadline_ns == AE__POLL_PEEK;
-        ae__driver_count(&driver->events, n);
+        ae__count(&driver->events, n);
         return;
     }
     int64_t rest_ns = n == 0 && all ? ae__driver_rest(deadline_ns) : 0;
@@ -381,7 +381,7 @@ static void poll_ring(struct ae__driver *driver, int64_t deadline_ns, struct ae_
         collect(driver);
         n += land_all(driver, wakes);
     }
-    ae__driver_count(&driver->events, n);
+    ae__count(&driver->events, n);
 }
 
 const struct ae__driver_ops ae__uring_ops = {

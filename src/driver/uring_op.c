@@ -281,7 +281,7 @@ static bool recall_by_ring(struct ae__flight *flight)
     sqe->addr = (uintptr_t)flight;
     sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = AE__URING_IGNORED;
-    ae__driver_count(&flight->home->uring->recalls, 1);
+    ae__count(&flight->home->uring->recalls, 1);
     return true;
 }
 

@@ -43,7 +43,7 @@ static void add_worker(ae_metrics *m, struct ae__worker *w)
     m->yields += read_counter(&c->yields);
     m->steals += read_counter(&c->steals);
     m->tasks_stolen += read_counter(&c->stolen);
-    m->overflows += read_counter(&c->overflows);
+    m->overflows += read_counter(&w->ring.overflows);
     m->parks += read_counter(&c->parks);
     m->wakes += read_counter(&c->wakes);
     m->timers_fired += read_counter(&w->wheel.fired);

@@ -254,6 +254,7 @@ void ae__monitor_stir(struct ae_runtime *rt)
 {
     struct ae__monitor *m = &rt->monitor;
 
+    if (!AE_WATCHED) return;
     (void)ae__idle_parked(&rt->idle); /* M2: acquire */
     if (AE_LIKELY(atomic_load(&m->asleep) == 0)) return;
     if (atomic_exchange(&m->asleep, 0) == 1) wake(m);
@@ -280,6 +281,7 @@ int ae__monitor_start(struct ae_runtime *rt)
     m->may_be_alone = atomic_load(&rt->workers[0]->ring.alone);
     m->period_ns = period_of(config);
     m->samples = config->stall_count_ns > 0 || config->stall_log_ns > 0 || config->rescue_ns > 0;
+    if (!AE_WATCHED) m->samples = false;
     if (ae__os_simulated) m->samples = false; /* its threads run one at a time, in no time */
     m->watches = ae__mem_zalloc(rt->slots_count * sizeof *m->watches);
     m->stalls = ae__mem_zalloc(sizeof *m->stalls);

@@ -117,7 +117,7 @@ void ae__queue_push(struct ae__worker *w, struct ae__task *task, bool announce)
     struct ae__inject *overflow = rt->steals ? &rt->inject : &w->pinned;
 
     announce = announce && !is_alone(w);
-    if (ae__runq_push(&w->ring, task, overflow, announce)) ae__count(&w->counters.overflows, 1);
+    ae__runq_push(&w->ring, task, overflow, announce);
     if (announce) ae__wake_one(rt);
 }
 

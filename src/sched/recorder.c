@@ -51,6 +51,7 @@ void ae__record(struct ae__recorder *r, enum ae__event kind, uint64_t begin, uin
 
 void ae__record_now(struct ae__worker *w, enum ae__event kind, uint32_t task, uint64_t value)
 {
+    if (!AE_WATCHED) return;
     ae__record(w->recorder, kind, ae__cpu_ticks(), 0, task, 0, value);
 }
 
@@ -134,14 +135,16 @@ void ae__recorder_slice(struct ae__worker *w, const struct ae__task *task)
         begin_sample(w, task, now);
         wait = look_at_mark(w, now);
         AE_DEBUG_ASSERT(wait > 0);
-        w->sample_at = w->tick + 1; /* the end of this slice */
+        w->sample_in = 1; /* the end of this slice */
         return;
     }
-    w->sample_at = wait ? w->tick + wait : r->due;
+    w->sample_in = wait ? wait : r->due - w->tick;
+    AE_DEBUG_ASSERT(w->sample_in > 0);
 }
 
 void ae__recorder_left(struct ae__worker *w)
 {
+    if (!AE_WATCHED) return;
     struct ae__recorder *r = w->recorder;
 
     if (AE_LIKELY(!r->slice_ticks && !r->mark_ticks)) return;
@@ -154,6 +157,7 @@ void ae__recorder_left(struct ae__worker *w)
 
 void ae__recorder_sleep(struct ae__worker *w)
 {
+    if (!AE_WATCHED) return;
     struct ae__recorder *r = w->recorder;
     uint64_t now = ae__cpu_ticks();
 
@@ -162,12 +166,13 @@ void ae__recorder_sleep(struct ae__worker *w)
     if (now - r->sample_ticks > 8 * ae__cpu_ticks_per_ms()) {
         r->period = 1;
         r->due = w->tick + 1;
-        w->sample_at = r->due;
+        w->sample_in = 1;
     }
 }
 
 void ae__recorder_wake(struct ae__worker *w)
 {
+    if (!AE_WATCHED) return;
     struct ae__recorder *r = w->recorder;
     uint64_t from = atomic_load_explicit(&r->slept_from, memory_order_relaxed);
     uint64_t length = ae__cpu_ticks() - from;

@@ -82,7 +82,7 @@ void ae__record(struct ae__recorder *r, enum ae__event kind, uint64_t begin, uin
 /* Owner: something that happens now. */
 void ae__record_now(struct ae__worker *w, enum ae__event kind, uint32_t task, uint64_t value);
 
-/* Owner: a slice begins, and w->sample_at says that it is to be looked at. */
+/* Owner: a slice begins, and w->sample_in says that it is to be looked at. */
 void ae__recorder_slice(struct ae__worker *w, const struct ae__task *task);
 /* Owner: the task that ran last has left, and the worker looks for another one. */
 void ae__recorder_left(struct ae__worker *w);

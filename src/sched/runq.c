@@ -2,6 +2,7 @@
 /* See runq.h for the invariants cited here. */
 #include "sched/runq.h"
 
+#include "arch/count.h"
 #include "base/assert.h"
 #include "sched/inject.h"
 #include "task/types.h"
@@ -57,10 +58,11 @@ static bool overflow_half(struct ae__runq *q, uint64_t head, uint32_t tail, stru
     }
     ae__wakes_push(&batch, &task->actor);
     ae__inject_push_all(overflow, &batch);
+    ae__count(&q->overflows, 1);
     return true;
 }
 
-bool ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject *overflow,
+void ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject *overflow,
                    bool announce)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* ours */
@@ -71,9 +73,10 @@ bool ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject 
         if (AE_LIKELY(tail - steal_of(head) < AE__RUNQ_SIZE)) break;
         if (steal_of(head) != real_of(head)) { /* a thief is making room, but has not yet */
             ae__inject_push(overflow, &task->actor);
-            return true;
+            ae__count(&q->overflows, 1);
+            return;
         }
-        if (overflow_half(q, head, tail, task, overflow)) return true;
+        if (overflow_half(q, head, tail, task, overflow)) return;
     }
     slot_put(q, tail, task);
     if (announce) {
@@ -81,7 +84,6 @@ bool ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject 
     } else {
         atomic_store_explicit(&q->tail, tail + 1, memory_order_release); /* R3 */
     }
-    return false;
 }
 
 /* X3 in rescue.c; before head is looked at: if it says yes, thieves' last moves of it are seen. */

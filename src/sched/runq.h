@@ -36,13 +36,14 @@ struct ae__inject;
 struct ae__runq {
     AE_CACHE_ALIGNED _Atomic(uint64_t) head;
     AE_CACHE_ALIGNED _Atomic(uint32_t) tail;
+    _Atomic(uint64_t) overflows; /* how often it was full; the owner counts, any thread reads */
     _Atomic(bool) alone; /* nobody steals here: taking needs no read-modify-write (X3, rescue.c) */
     _Atomic(struct ae__task *) slots[AE__RUNQ_SIZE];
 };
 
-/* Owner: add at the tail. Full: half of the ring and the task go to `overflow` in order, and the
- * result is true. announce: others may sleep (R5). */
-bool ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject *overflow,
+/* Owner: add at the tail. Full: half of the ring and the task go to `overflow` in order, which is
+ * counted here: who calls this last can jump to it. announce: others may sleep (R5). */
+void ae__runq_push(struct ae__runq *q, struct ae__task *task, struct ae__inject *overflow,
                    bool announce);
 
 /* Owner: take from the head. NULL: empty. */

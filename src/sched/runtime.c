@@ -107,7 +107,7 @@ static int make_worker(struct ae_runtime *rt, uint32_t index)
     ae__wheel_init(&w->wheel, ae__os_now());
     w->sights = ae__mem_zalloc(rt->slots_count * sizeof *w->sights);
     w->recorder = ae__recorder_create();
-    w->sample_at = w->tick + 1;
+    w->sample_in = 1;
     return w->sights && w->recorder ? 0 : -ENOMEM;
 }
 

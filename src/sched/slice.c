@@ -47,6 +47,7 @@ static void commit_left(void)
         if (!ae__wait_commit(&left->actor)) ae__ready(&left->actor);
         break;
     case AE__COMMIT_YIELD:
+        ae__count(&w->counters.yields, 1);
         set_state(left, AE__TASK_READY);
         if (left->actor.pins > 0 || w->rt->migrates) {
             ae__ready(&left->actor);
@@ -151,18 +152,18 @@ void ae__slice_equip(struct ae__task *task, struct ae__stack *stack)
 static void set_current(struct ae__worker *w, struct ae__task *task)
 {
     w->thread.current = task;
-    atomic_store_explicit(&w->running, task, memory_order_relaxed);
+    if (AE_WATCHED) atomic_store_explicit(&w->running, task, memory_order_relaxed);
 }
 
-/* What only some slices need: out of line and in the last place, so that others pay no frame. */
+/* What only some slices need: out of line, so that others pay no frame. */
 static AE_COLD void begin_rarely(struct ae__worker *w, struct ae__task *task)
 {
-    if ((int32_t)(w->tick - w->sample_at) >= 0) ae__recorder_slice(w, task);
+    if (AE_WATCHED && w->sample_in == 0) ae__recorder_slice(w, task);
     if (w->rt->config.on_resume) call_hook(w, w->rt->config.on_resume, task);
 }
 
-/* S3 */
-static void give(struct ae__worker *w, struct ae__task *task)
+/* S3; inline: a call would cost more than what it does. */
+static AE_ALWAYS_INLINE void give(struct ae__worker *w, struct ae__task *task)
 {
     AE_DEBUG_ASSERT(task->stack);
     AE_DEBUG_ASSERT(task->rt == w->rt);
@@ -173,7 +174,7 @@ static void give(struct ae__worker *w, struct ae__task *task)
     set_state(task, AE__TASK_RUNNING);
     ae__count(&w->counters.slices, 1);
     AE_PROBE1(resume, task);
-    bool sampled = (int32_t)(w->tick - w->sample_at) >= 0;
+    bool sampled = AE_WATCHED && --w->sample_in == 0;
     if (AE_UNLIKELY(sampled || w->rt->config.on_resume)) begin_rarely(w, task);
 }
 

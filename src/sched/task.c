@@ -294,7 +294,6 @@ void ae_yield(void)
         ae__os_thread_yield();
         return;
     }
-    ae__count(&thread->worker->counters.yields, 1);
     ae__slice_leave(thread->current, AE__COMMIT_YIELD);
 }
 

@@ -4,6 +4,7 @@
 #ifndef AE_SCHED_TYPES_H
 #define AE_SCHED_TYPES_H
 
+#include "arch/count.h"
 #include "arch/os.h"
 #include "sched/driver.h"
 #include "sched/idle.h"
@@ -39,9 +40,9 @@ struct ae__lifo_sight {
     int64_t since_ns;
 };
 
-/* Written by their owner only, read by anyone: relaxed. */
+/* Written by their owner only (ae__count), read by anyone. */
 struct ae__counters {
-    _Atomic(uint64_t) spawned, completed, slices, yields, steals, stolen, overflows, parks, wakes;
+    _Atomic(uint64_t) spawned, completed, slices, yields, steals, stolen, parks, wakes;
     _Atomic(uint64_t) budget_yields;
 };
 
@@ -69,7 +70,7 @@ struct ae__worker {
     struct ae__task *commit_task;
     struct ae__task *caller;         /* waits in ae__slice_call for the current task, or NULL */
     uint32_t tick;
-    uint32_t sample_at;              /* the tick whose slice the recorder looks at */
+    uint32_t sample_in;              /* the recorder looks at the slice that makes it 0 */
     uint32_t lifo_run;
     uint32_t budget;
     bool searching;
@@ -149,13 +150,6 @@ static inline uint32_t ae__slots(struct ae_runtime *rt)
 static inline uint64_t ae__slices_of(const struct ae__worker *w)
 {
     return atomic_load_explicit(&w->counters.slices, memory_order_acquire);
-}
-
-static inline void ae__count(_Atomic(uint64_t) *counter, uint64_t n)
-{
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-
-    atomic_store_explicit(counter, value + n, memory_order_relaxed);
 }
 
 #endif

@@ -136,6 +136,66 @@ static int fields(ae_http *h)
                           ae_http_field_has(h, "Accept-Encoding", "zstd"));
 }
 
+/* What is refused before a head is out, and all that is when it is. */
+static int late(ae_http *h)
+{
+    EXPECT_EQ(ae_http_header(h, "", "b"), -EINVAL);
+    EXPECT_EQ(ae_http_header_add(h, "Transfer-Encoding", "chunked"), -EINVAL);
+    EXPECT_EQ(ae_http_length(h, (uint64_t)INT64_MAX + 1), -EINVAL);
+    EXPECT_EQ(ae_http_status(h, 1000), -EINVAL);
+    EXPECT_EQ(ae_http_respond(h, 1000, NULL, "", 0), -EINVAL);
+    EXPECT_EQ(ae_http_length(h, 5), 0);
+    EXPECT_FALSE(ae_http_started(h));
+    EXPECT_EQ(ae_http_write(h, "123", 3), 0);
+    EXPECT_TRUE(ae_http_started(h));
+    EXPECT_EQ(ae_http_header(h, "X", "y"), -EALREADY);
+    EXPECT_EQ(ae_http_header_add(h, "X", "y"), -EALREADY);
+    EXPECT_EQ(ae_http_status(h, 201), -EALREADY);
+    EXPECT_EQ(ae_http_length(h, 5), -EALREADY);
+    EXPECT_EQ(ae_http_redirect(h, 302, "/a"), -EALREADY);
+    EXPECT_EQ(ae_http_write(h, "456", 3), -EMSGSIZE);
+    EXPECT_EQ(ae_http_flush(h), 0);
+    return ae_http_write(h, "45", 2);
+}
+
+/* A piece that is longer than what is formatted at once; a header that does not fit in what was
+ * set aside for the others. */
+static int long_pieces(ae_http *h)
+{
+    char value[600];
+    int rc;
+
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    rc = ae_http_header(h, "X-Short", "1");
+    if (rc == 0) rc = ae_http_header(h, "X-Long", value);
+    if (rc == 0) rc = ae_http_writef(h, "%1500d|", 7);
+    return rc < 0 ? rc : ae_http_writef(h, "%s", value);
+}
+
+/* The query's pairs, the number in the path, and the fields one after the other. */
+static int asked(ae_http *h)
+{
+    static const char *const names[] = { "a", "b", "c d", "e", "" };
+    const char *name, *value;
+    char text[256] = "";
+    size_t used = 0, count = 0;
+    int64_t id = 0;
+
+    EXPECT_NULL(ae_http_param(h, "other"));
+    EXPECT_EQ(ae_http_param_i64(h, "other", &id), -EINVAL);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        value = ae_http_query(h, names[i]);
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s;", value ? value : "-");
+    }
+    while (ae_http_field_at(h, count, &name, &value))
+        count++;
+    EXPECT_NULL(ae_http_field(h, "X-None"));
+    EXPECT_FALSE(ae_http_field_has(h, "X-None", "a"));
+    if (ae_http_param_i64(h, "id", &id) < 0) return ae_http_printf(h, 200, NULL, "%s no", text);
+    return ae_http_printf(h, 200, NULL, "%s %lld %zu", text, (long long)id, count);
+}
+
 static int outer(ae_http *h)
 {
     int rc = ae_http_header(h, "X-Outer", ae_http_context(h));
@@ -164,6 +224,9 @@ static void begin(struct site *site)
     ae_http_route(site->server, "GET /file", file, NULL);
     ae_http_route(site->server, "GET /events", events, NULL);
     ae_http_route(site->server, "GET /fields", fields, NULL);
+    ae_http_route(site->server, "GET /late", late, NULL);
+    ae_http_route(site->server, "GET /long", long_pieces, NULL);
+    ae_http_route(site->server, "GET /asked/{id}", asked, NULL);
     ae_http_use(site->server, outer, "yes");
     site_start(site);
 }
@@ -286,6 +349,48 @@ TEST(a_request_is_shown_as_it_is)
                   buf, sizeof(buf)),
               200);
     EXPECT_STREQ(body_of(buf), "1|1|0");
+    EXPECT_EQ(site_stop(&site), 0);
+}
+
+TEST(queries_and_numbers_are_what_they_say_or_not_there)
+{
+    static const struct {
+        const char *target, *body;
+    } cases[] = {
+        { "/asked/0?a=1&b=2&a=3", "1;2;-;-;-; 0 2" },
+        { "/asked/-9223372036854775808?a&b=", ";;-;-;-; -9223372036854775808 2" },
+        { "/asked/9223372036854775807?c%20d=x&=y", "-;-;x;-;y; 9223372036854775807 2" },
+        { "/asked/-9223372036854775809?", "-;-;-;-;-; no" },
+        { "/asked/92233720368547758070?c+d=%2", "-;-;%2;-;-; no" },
+        { "/asked/-?&&e=1&", "-;-;-;1;; no" },
+        { "/asked/1%2F?aa=1&%61=2", "2;-;-;-;-; no" },
+        { "/asked/12:?b", "-;;-;-;-; no" },
+    };
+    char buf[4096], request[256];
+    struct site site;
+
+    begin(&site);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\n" CLOSE, cases[i].target);
+        EXPECT_EQ(ask(&site, request, buf, sizeof(buf)), 200);
+        EXPECT_STREQ(body_of(buf), cases[i].body);
+    }
+    EXPECT_EQ(site_stop(&site), 0);
+}
+
+TEST(what_comes_after_the_head_is_refused_and_the_body_stays_whole)
+{
+    struct site site;
+    char buf[4096];
+
+    begin(&site);
+    EXPECT_EQ(ask(&site, "GET /late HTTP/1.1\r\n" CLOSE, buf, sizeof(buf)), 200);
+    EXPECT_NOT_NULL(strstr(buf, "Content-Length: 5\r\n"));
+    EXPECT_STREQ(body_of(buf), "12345");
+    EXPECT_EQ(ask(&site, "GET /long HTTP/1.0\r\n\r\n", buf, sizeof(buf)), 200);
+    EXPECT_NOT_NULL(strstr(buf, "X-Short: 1\r\n"));
+    EXPECT_EQ(strlen(body_of(buf)), 1501 + 599);
+    EXPECT_NOT_NULL(strstr(body_of(buf), "   7|vvv"));
     EXPECT_EQ(site_stop(&site), 0);
 }
 

@@ -78,7 +78,7 @@ def models(args, found):
                        f"{'exhaustive' if row['exhaustive'] and not row['complete'] else ''}")
         return row
     every = [(p, m) for p in found.values() for m in p.models()]
-    chosen = [(p, m) for p, m in every if args.name in m]
+    chosen = [(p, m) for p, m in every if args.name in f'{p.name}/{m}']
     left = {m for _, m in every} - {m for _, m in chosen}
     seen = [r for r in load(args.build, 'models') if r['model'] in left]
     rows = in_order(args, run, chosen, seen)

@@ -106,3 +106,71 @@ TEST(a_config_that_cannot_be_is_refused)
         EXPECT_EQ(ae__config_read(&bad[i], &out), -EINVAL);
     }
 }
+
+/* What is read of NULL with this variable; the others are as the suite has them. */
+static ae_config config_with(const char *variable, const char *value)
+{
+    ae_config out;
+
+    setenv(variable, value, 1);
+    EXPECT_EQ(ae__config_read(NULL, &out), 0);
+    unsetenv(variable);
+    return out;
+}
+
+TEST(the_driver_comes_from_the_environment_if_it_is_one)
+{
+    ae_config out, in = { AE_CONFIG, .driver = AE_DRIVER_EPOLL };
+
+    EXPECT_EQ(config_with("AE_DRIVER", "uring").driver, AE_DRIVER_URING);
+    EXPECT_EQ(config_with("AE_DRIVER", "epoll").driver, AE_DRIVER_EPOLL);
+    EXPECT_EQ(config_with("AE_DRIVER", "auto").driver, AE_DRIVER_EPOLL);
+    EXPECT_EQ(config_with("AE_DRIVER", "").driver, AE_DRIVER_EPOLL);
+    EXPECT_EQ(config_with("AE_DRIVER", "kqueue").driver, AE_DRIVER_EPOLL);
+    setenv("AE_DRIVER", "uring", 1);
+    EXPECT_EQ(ae__config_read(&in, &out), 0);
+    EXPECT_EQ(out.driver, AE_DRIVER_EPOLL); /* who asks in the code is heard */
+    in.driver = (enum ae_driver)3;
+    EXPECT_EQ(ae__config_read(&in, &out), -EINVAL);
+}
+
+TEST(the_thresholds_of_stalls_come_from_the_environment)
+{
+    ae_config out, in = { AE_CONFIG, .stall = AE_STALL_OFF, .stall_log_ns = 7 };
+
+    unsetenv("AE_STALL");
+    EXPECT_EQ(config_with("AE_STALL", "off").stall, AE_STALL_OFF);
+    EXPECT_EQ(config_with("AE_STALL", "warn").stall, AE_STALL_WARN);
+    EXPECT_EQ(config_with("AE_STALL", "abort").stall, AE_STALL_ABORT);
+    EXPECT_EQ(config_with("AE_STALL", "loud").stall, AE_STALL_AUTO);
+    EXPECT_EQ(config_with("AE_STALL", "").stall, AE_STALL_AUTO);
+    EXPECT_EQ(config_with("AE_STALL", "off").stall_count_ns, -1);
+    EXPECT_EQ(config_with("AE_STALL", "off").stall_log_ns, -1);
+    EXPECT_EQ(config_with("AE_STALL_COUNT_US", "5").stall_count_ns, 5000);
+    EXPECT_EQ(config_with("AE_STALL_LOG_US", "6").stall_log_ns, 6000);
+    EXPECT_EQ(config_with("AE_RESCUE_US", "7").rescue_ns, 7000);
+    EXPECT_LT(config_with("AE_RESCUE", "off").rescue_ns, 0);
+    EXPECT_EQ(ae__config_read(&in, &out), 0);
+    EXPECT_EQ(out.stall_count_ns, -1);
+    EXPECT_EQ(out.stall_log_ns, 7);
+    in.stall = (enum ae_stall)4;
+    EXPECT_EQ(ae__config_read(&in, &out), -EINVAL);
+}
+
+TEST(the_socket_for_looking_inside_is_named_by_either)
+{
+    ae_config out, in = { AE_CONFIG, .debug_socket = "/run/mine" };
+
+    unsetenv("AE_DEBUG_SOCKET");
+    EXPECT_EQ(ae__config_read(&in, &out), 0);
+    EXPECT_STREQ(out.debug_socket, "/run/mine");
+    setenv("AE_DEBUG_SOCKET", "", 1);
+    EXPECT_EQ(ae__config_read(&in, &out), 0);
+    EXPECT_STREQ(out.debug_socket, "/run/mine");
+    setenv("AE_DEBUG_SOCKET", "/run/yours", 1);
+    EXPECT_EQ(ae__config_read(&in, &out), 0);
+    EXPECT_STREQ(out.debug_socket, "/run/yours");
+    setenv("AE_DEBUG_SOCKET", "off", 1);
+    EXPECT_EQ(ae__config_read(&in, &out), 0);
+    EXPECT_NULL(out.debug_socket);
+}

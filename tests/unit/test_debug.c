@@ -486,6 +486,40 @@ TEST(histograms_and_figures_of_each_worker_are_counted)
     EXPECT_EQ(ae_run(&config, measure, NULL), 0);
 }
 
+TEST(figures_are_given_of_a_named_runtime_and_as_far_as_the_caller_knows_them)
+{
+    ae_config config = { AE_CONFIG, .workers = 2 };
+    ae_worker_metrics one = { .size = sizeof one };
+    ae_histogram h = { .size = sizeof h };
+    ae_metrics m = { .size = sizeof m };
+    ae_runtime *rt = NULL;
+
+    EXPECT_EQ(ae_metrics_get(NULL, &m), -EINVAL); /* nobody's runtime */
+    EXPECT_EQ(ae_metrics_worker(NULL, 0, &one), -EINVAL);
+    EXPECT_EQ(ae_histogram_get(NULL, AE_HISTOGRAM_WAIT, &h), -EINVAL);
+    REQUIRE(ae_runtime_create(&config, &rt) == 0);
+    EXPECT_EQ(ae_metrics_get(rt, &m), 0);
+    EXPECT_EQ(m.workers, 2);
+    EXPECT_EQ(ae_metrics_worker(rt, 1, &one), 0);
+    EXPECT_EQ(one.task_id, 0); /* it runs nothing */
+    EXPECT_EQ(ae_metrics_worker(rt, 2, &one), -EINVAL);
+    EXPECT_EQ(ae_histogram_get(rt, AE_HISTOGRAM_WAIT, &h), 0);
+    /* Of an older program, whose structs end earlier. */
+    m = (ae_metrics){ .size = offsetof(ae_metrics, workers) + sizeof m.workers,
+                      .tasks_spawned = 77 };
+    EXPECT_EQ(ae_metrics_get(rt, &m), 0);
+    EXPECT_EQ(m.workers, 2);
+    EXPECT_EQ(m.tasks_spawned, 77); /* behind the end */
+    one = (ae_worker_metrics){ .size = offsetof(ae_worker_metrics, asleep), .asleep = true };
+    EXPECT_EQ(ae_metrics_worker(rt, 0, &one), 0);
+    EXPECT_TRUE(one.asleep);
+    m.size = one.size = h.size = 0;
+    EXPECT_EQ(ae_metrics_get(rt, &m), -EINVAL);
+    EXPECT_EQ(ae_metrics_worker(rt, 0, &one), -EINVAL);
+    EXPECT_EQ(ae_histogram_get(rt, AE_HISTOGRAM_WAIT, &h), -EINVAL);
+    EXPECT_EQ(ae_runtime_destroy(rt), 0);
+}
+
 TEST(a_histogram_has_eight_buckets_in_a_doubling)
 {
     ae_histogram h = { .size = sizeof h };
