@@ -48,7 +48,8 @@ typedef struct ae_job_opts {
 AE_API int ae_blocking_opts(const ae_job_opts *opts, ae_fn *fn, void *arg) AE_MUST_CHECK;
 
 /* As ae_spawn_blocking. With AE_FULL_WAIT the caller may suspend; NULL also if it is cancelled
- * meanwhile. A job that waits for room in its own lane holds a thread of it: do not.
+ * meanwhile. A job that waits for room in its own lane holds a thread of it; the last thread that
+ * is left is refused (NULL), since nobody could make room: do that work in place, or return.
  * Colour: any thread, may block with AE_FULL_WAIT, else never suspends. */
 AE_API ae_task *ae_spawn_blocking_opts(const ae_job_opts *opts, ae_fn *fn, void *arg) AE_MUST_CHECK;
 

@@ -22,7 +22,10 @@
  * B6  Somebody waits for room: then as many spawned jobs are queued as may be. Whoever takes one
  *     out puts the job of the first that waits in its place before the lock is released, so that
  *     they are served in their order and nobody overtakes them. Calls do not count here: they are
- *     bounded by who waits for them, and could otherwise keep spawned jobs out for ever. */
+ *     bounded by who waits for them, and could otherwise keep spawned jobs out for ever.
+ * B7  A job that waits for room in its own lane holds a thread of it. The last that is neither held
+ *     so nor looking does not wait: it is refused, for nobody could make room. A thread that is
+ *     being started may yet fail: what becomes of it is seen first. */
 #include "blocking/pool.h"
 
 #include <errno.h>
@@ -37,7 +40,6 @@ enum { SPINS = 200 }; /* looks at an empty queue before sleeping; about 10 us */
 
 struct pool_thread {
     struct ae__thread base;       /* first: what the job is to everybody else */
-    struct ae__pool *pool;
     ae__os_thread os;             /* valid once known */
     bool known;                   /* guarded by the pool's lock */
     struct ae__list idle;         /* in the pool's list while it sleeps unsent for */
@@ -179,7 +181,7 @@ static struct pool_thread *record_get(struct ae__pool *pool)
     if (t) return t;
     t = ae__mem_zalloc(sizeof *t);
     if (!t) return NULL;
-    t->pool = pool;
+    t->base.pool = pool;
     t->base.rt = pool->rt;
     t->base.actor.kind = AE__ACTOR_THREAD;
     t->base.actor.node = &t->base.node;
@@ -268,7 +270,7 @@ static int ensure_thread(struct ae__pool *pool)
  * off the list). Entered with the lock held. */
 static bool sleep_idle(struct pool_thread *t)
 {
-    struct ae__pool *pool = t->pool;
+    struct ae__pool *pool = t->base.pool;
     int64_t now_ns = ae__os_now();
     int64_t deadline_ns = AE_FOREVER;
 
@@ -303,7 +305,7 @@ static void spin(struct ae__pool *pool)
  * do and the keep-alive is over, or the pool stops. */
 static struct ae__job *look(struct pool_thread *t)
 {
-    struct ae__pool *pool = t->pool;
+    struct ae__pool *pool = t->base.pool;
     bool may_spin = pool->spins && pool->looking == 1;
 
     for (;;) {
@@ -340,7 +342,7 @@ static void run_task(struct pool_thread *t, struct ae__task *task)
 
 static void run_call(struct pool_thread *t, struct ae__call *call)
 {
-    struct ae__pool *pool = t->pool;
+    struct ae__pool *pool = t->base.pool;
     struct ae__wakes wakes;
 
     ae__scope_lend(&call->scope, call->caller, &t->base.actor);
@@ -358,7 +360,7 @@ static void run_call(struct pool_thread *t, struct ae__call *call)
 /* Run it and all that can be had without looking. Entered and left with the lock held. */
 static void run_jobs(struct pool_thread *t, struct ae__job *job)
 {
-    struct ae__pool *pool = t->pool;
+    struct ae__pool *pool = t->base.pool;
 
     for (; job; job = pop_job(pool)) {
         struct help help = call_help(pool, true);
@@ -385,7 +387,7 @@ static void join_thread(struct ae__pool *pool, struct pool_thread *t)
 /* Entered with the lock held, which it releases. B3, B4. */
 static void end_thread(struct pool_thread *t)
 {
-    struct ae__pool *pool = t->pool;
+    struct ae__pool *pool = t->base.pool;
     struct pool_thread *before = pool->ended;
 
     AE_ASSERT(ae__list_is_empty(&pool->queue));
@@ -402,7 +404,7 @@ static void end_thread(struct pool_thread *t)
 static void thread_main(void *arg)
 {
     struct pool_thread *t = arg;
-    struct ae__pool *pool = t->pool;
+    struct ae__pool *pool = t->base.pool;
 
     ae__thread_set(&t->base);
     ae__lock_acquire(&pool->lock);
@@ -508,6 +510,37 @@ static int wait_for_room(struct ae__pool *pool, struct ae__job *job)
     return reason == AE__REASON_DONE ? 0 : -ECANCELED;
 }
 
+/* Threads of this lane that wait for room in it, up to `most`. Under the lock. */
+static uint32_t held(const struct ae__pool *pool, uint32_t most)
+{
+    uint32_t count = 0;
+
+    for (struct ae__waiter *at = pool->room.head; at && count < most; at = at->next) {
+        if (at->actor->kind != AE__ACTOR_THREAD) continue;
+        count += ae__thread_of(at->actor)->pool == pool;
+    }
+    return count;
+}
+
+/* B7. Under the lock, which it may let go meanwhile. */
+static bool would_hold_the_last(struct ae__pool *pool)
+{
+    if (ae__thread_self()->pool != pool) return false;
+    for (;;) {
+        uint32_t others = pool->threads - pool->starting - 1;
+        if (pool->looking > pool->starting || held(pool, others) < others) return false;
+        if (pool->starting == 0) return true;
+        ae__lock_release(&pool->lock);
+        ae__os_thread_yield();
+        ae__lock_acquire(&pool->lock);
+    }
+}
+
+static bool is_full(const struct ae__pool *pool)
+{
+    return pool->spawned >= pool->queue_max;
+}
+
 int ae__pool_submit(struct ae__pool *pool, struct ae__task *task, bool waits)
 {
     struct ae__job *job = ae__job_of_task(task);
@@ -516,9 +549,11 @@ int ae__pool_submit(struct ae__pool *pool, struct ae__task *task, bool waits)
     job->task = task;
     ae__lock_acquire(&pool->lock);
     int rc = ensure_thread(pool);
-    bool full = rc == 0 && pool->spawned >= pool->queue_max;
-    if (full && waits) return wait_for_room(pool, job);
-    if (full) rc = -EAGAIN;
+    if (rc == 0 && waits && is_full(pool) && would_hold_the_last(pool)) rc = -EDEADLK;
+    if (rc == 0 && is_full(pool)) {
+        if (waits) return wait_for_room(pool, job);
+        rc = -EAGAIN;
+    }
     if (rc == 0) {
         push_job(pool, job);
         help = call_help(pool, true);

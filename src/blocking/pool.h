@@ -42,7 +42,8 @@ void ae__pool_destroy(struct ae__pool *pool); /* after stop; accepts NULL */
 void ae__pool_stats(struct ae__pool *pool, struct ae__pool_stats *out);
 
 /* Queue a task's job. A full queue: wait for room (-ECANCELED: cancelled meanwhile), or -EAGAIN,
- * which also means that there is no thread. -ECANCELED: stopped. */
+ * which also means that there is no thread. -ECANCELED: stopped. -EDEADLK: it would wait for itself
+ * (B7). */
 int ae__pool_submit(struct ae__pool *pool, struct ae__task *task, bool waits);
 
 /* Run a call and wait for it. `caller` is a task. Errors as above. */

@@ -181,6 +181,7 @@ struct ae__thread {
     struct ae__task *current;      /* the task that runs here, or NULL */
     struct ae__worker *worker;     /* NULL: a plain thread */
     struct ae_runtime *rt;        /* worker or pool thread; else NULL */
+    struct ae__pool *pool;         /* a pool thread's lane; else NULL */
     _Atomic(uint32_t) token;       /* futex: 1 = a wake is there */
     int *errno_at;                 /* this thread's errno */
     struct ae__san *left;          /* the context that was switched away from last */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The blocking pool (B1..B5 of blocking/pool.c), unmodified, on threads that the model plays: they
+/* The blocking pool (B1..B7 of blocking/pool.c), unmodified, on threads that the model plays: they
  * may fail to start, are slow to start, and their keep-alive may be over at any time. What was
  * accepted runs, once; what was not accepted does not; nothing is touched after the pool's end. */
 #include "environment.h"
@@ -398,6 +398,54 @@ static void room_check(void)
 }
 
 MODEL(pool_room, "who waits for room gets it, in turn", room_setup, room_check, 2, 0)
+
+/* B7: a job spawns two more in its own lane, whose queue has room for one. */
+static int job_that_submits(void *arg)
+{
+    env_threads[model_self()].pool = pool;
+    submit((void *)1);
+    submit((void *)2);
+    return job(arg);
+}
+
+static void own_room_setup(void)
+{
+    reset();
+    waits = true;
+    make_pool(1, 1);
+    tasks[0].fn = job_that_submits;
+    model_thread(submit, (void *)0);
+    os_threads_start(1);
+}
+
+static void own_room_check(void)
+{
+    model_assert(accepted[0] && accepted[1] && !accepted[2]);
+    check();
+}
+
+MODEL(pool_own_room, "a job does not wait for room that only it can make", own_room_setup,
+      own_room_check, 3, 0)
+
+static int job_that_submits_one(void *arg)
+{
+    env_threads[model_self()].pool = pool;
+    submit((void *)2);
+    return job(arg);
+}
+
+/* Somebody else, who has filled the queue, starts a thread meanwhile. */
+static void own_rooms_setup(void)
+{
+    reset();
+    waits = start_may_fail = true;
+    make_pool(2, 1);
+    tasks[0].fn = job_that_submits_one;
+    model_thread(submit_both, (void *)0);
+    os_threads_start(2);
+}
+
+MODEL(pool_own_rooms, "the same beside a second thread, if it starts", own_rooms_setup, check, 3, 0)
 
 static void cancel_second(void *arg)
 {

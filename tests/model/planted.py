@@ -313,6 +313,10 @@ bug('pool/pool_full', 'the queue has no limit', 'blocking/pool.c',
 bug('pool/pool_room', 'nobody is told of the place that became free', 'blocking/pool.c',
     'struct help help = { .told = give_room(pool) };',
     'struct help help = { .told = NULL };\n    (void)give_room;')
+bug('pool/pool_own_room', 'a job waits for room that only it can make', 'blocking/pool.c',
+    'if (pool->starting == 0) return true;', 'if (pool->starting == 0) return false;')
+bug('pool/pool_own_rooms', 'a thread that may not start is trusted to make room',
+    'blocking/pool.c', 'pool->looking > pool->starting ||', 'pool->looking > 0 ||')
 bug('pool/pool_room_cancel', 'a cancelled waiter leaves its frame in the queue',
     'blocking/pool.c', 'ae__waitq_settle(&pool->lock, &pool->room, &waiter);', '')
 bug('pool/pool_stop', 'stop does not wake who sleeps', 'blocking/pool.c',

@@ -175,6 +175,78 @@ TEST(a_small_queue_holds_back_many_spawners_and_loses_nothing)
     EXPECT_EQ(run_config(config, many_wait, NULL), 0);
 }
 
+/* The only thread of the lane would wait for itself. */
+static int job_that_fills(void *arg)
+{
+    ae_task *first = ae_spawn_blocking_opts(&waiting, mark, arg);
+
+    EXPECT_NULL(ae_spawn_blocking_opts(&waiting, mark, arg));
+    EXPECT_EQ(stats().refused, 1);
+    ae_detach(first);
+    return first ? 0 : -ENOBUFS;
+}
+
+static int fills_from_inside(void *arg)
+{
+    _Atomic(int) ran = 0;
+
+    (void)arg;
+    EXPECT_EQ(ae_join(ae_spawn_blocking(job_that_fills, &ran)), 0);
+    until(&ran, 1);
+    EXPECT_EQ(ae_join(ae_spawn_blocking(mark, &ran)), 0);
+    EXPECT_EQ(atomic_load(&ran), 2);
+    return 0;
+}
+
+TEST(a_job_that_would_wait_for_room_that_only_it_can_make_is_refused)
+{
+    ae_config config = { .blocking_threads_max = 1, .blocking_queue_max = 1 };
+    EXPECT_EQ(run_config(config, fills_from_inside, NULL), 0);
+}
+
+/* A tree of jobs, each of which spawns two more in its own lane. */
+enum { TREE_DEPTH = 9 };
+
+static _Atomic(int) leaves;
+static char depths[TREE_DEPTH + 1];
+
+static int branch(void *arg)
+{
+    char *depth = arg;
+
+    if (depth == &depths[TREE_DEPTH]) {
+        atomic_fetch_add(&leaves, 1);
+        return 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        ae_task *task = ae_spawn_blocking_opts(&waiting, branch, depth + 1);
+        if (task) {
+            ae_detach(task);
+        } else {
+            EXPECT_EQ(branch(depth + 1), 0); /* in place */
+        }
+    }
+    return 0;
+}
+
+static int grow_tree(void *arg)
+{
+    (void)arg;
+    atomic_store(&leaves, 0);
+    EXPECT_EQ(ae_join(ae_spawn_blocking(branch, &depths[0])), 0);
+    until(&leaves, 1 << TREE_DEPTH);
+    return 0;
+}
+
+TEST(jobs_that_spawn_into_their_own_full_lane_all_come_to_an_end)
+{
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        ae_config config = { .blocking_threads_max = threads, .blocking_queue_max = 2 };
+        EXPECT_EQ(run_config(config, grow_tree, NULL), 0);
+        EXPECT_EQ(atomic_load(&leaves), 1 << TREE_DEPTH);
+    }
+}
+
 /* ---- lanes ---- */
 
 static int call_in(void *arg)
