@@ -29,6 +29,9 @@ REAL = [
      'model `task/join_finish` (a race)', 'a4ecf14', 'model `task/join_finish`'),
     ('The end of a runtime did not wait for a thread in the middle of its last wake.',
      'unit test `test_runtime`', '9471e1a', 'models `end/end_wake`, `end/end_wake_pinned`'),
+    ('A single worker looked at its ring before it asked whether it is alone: if the last thief '
+     'had been, and its rescue had ended, in between, it took by a plain store what was stolen, '
+     'and a task ran twice.', 'model `rescue/call`', 'e2a4fc1', 'model `rescue/close_again`'),
     ('A signal stack that `sigaltstack(2)` refuses leaked its mapping.', 'fault loop `call`',
      'e0e3669', '`fault/call`, planted bug 6 of the loops'),
     ('A pending EOPNOTSUPP ended `ae_accept`, and with it the server.', 'fault loop `call`',
@@ -128,7 +131,7 @@ def planted_in_loops():
     """What tests/fault/meson.build plants: comment and loop."""
     text = (TOP / 'tests/fault/meson.build').read_text(encoding='utf-8')
     body = text[text.index('fault_planted = ['):text.index('fault_plant = ')]
-    pattern = re.compile(r"((?:  # .*\n)+)  \['([^']+)'.*?\[('[a-z]+')", re.S)
+    pattern = re.compile(r"((?:  # [^\n]*\n)+)  \['([^']+)'.*?\[('[a-z]+')", re.S)
     for number, match in enumerate(pattern.finditer(body), 1):
         what = ' '.join(line.strip(' #') for line in match.group(1).splitlines())
         loop = match.group(3).strip("'")

@@ -233,9 +233,9 @@ HEADERS = ['src/sched/inject.h', 'src/task/lock.h', 'src/sched/wait.h', 'src/tas
 # Small programs first; whole runtimes only for what nothing smaller has.
 ASKED = [
     (r'sched/(wait|waitq)\.[ch]', ['wait', 'thread', 'task']),
-    (r'sched/(runq|inject)\.[ch]', ['runq', 'sched']),
+    (r'sched/(runq|inject)\.[ch]', ['runq', 'rescue', 'sched']),
     (r'sched/(shutdown|runtime)\.c', ['end']),
-    (r'sched/(worker|queue|park|steal|idle)\.c', ['sched', 'end']),
+    (r'sched/(worker|queue|park|steal|idle)\.c', ['sched', 'rescue', 'end']),
     (r'sched/ready\.c', ['thread', 'end', 'sched']),
     (r'sched/(spawn|scope|cancel|task)\.c|task/types\.h', ['task', 'end']),
     (r'task/lock\.[ch]', ['thread', 'wait', 'slab']),

@@ -65,7 +65,9 @@ def models_part(models, matrix):
              f'more, the others have a million executions at random as well; of {len(whole)} every '
              'schedule was seen, without any bound. Schedules that differ only in the order of '
              'operations that do not meet are seen once. The last column is of the '
-             f'{len(matrix)} planted bugs that were tried on all models.', '',
+             f'{len(matrix)} planted bugs that were tried on all models, with '
+             f'{max((r.get("max", 0) for r in matrix), default=0):,} executions on each as long as '
+             'one alone had found it.', '',
              'Command: `tests/model/check.py BUILD models`', '']
     return lines + table(
         ['model', '=threads', '=executions', 'schedules', '=seconds', 'the bug it alone finds'],
@@ -114,6 +116,7 @@ def orders_part(orders):
 
 def page(models, bugs, matrix, orders):
     """docs/reliability-models.md."""
-    lines = HEAD.rstrip('\n').split('\n') + models_part(models, matrix)
+    by_program = sorted(models, key=lambda r: r['program']) # parts are measured in any order
+    lines = HEAD.rstrip('\n').split('\n') + models_part(by_program, matrix)
     lines += bugs_part(bugs) + orders_part(orders)
     return '\n'.join(lines) + '\n'
