@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The library is used as a stranger would: installed to an empty prefix, built against from another
-# folder by pkg-config, shared and static, as a meson subproject, and from C++17.
+# folder by pkg-config, shared and static, as a meson subproject, and from C++17. And the
+# command runs from a folder that the loader does not know.
 set -uo pipefail
 source_dir=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source_dir/tests/check.sh"
@@ -65,6 +66,12 @@ says_hello() {
     [ "$(timeout 30 "$1")" = 'hello 42' ]
 }
 
+command_runs_where_it_is_installed() {
+    local build=${AE_BUILD_DIR:-$source_dir/build/release} aether
+    DESTDIR=$tmp/stage meson install -C "$build" --no-rebuild --quiet &&
+        aether=$(find "$tmp/stage" -path '*/bin/aether') && env -u LD_LIBRARY_PATH "$aether" version
+}
+
 only_our_headers() {
     [ "$(cd "$prefix/include" && find . -type f | sort)" = \
         "$(cd "$source_dir/include" && find . -name '*.h' | sort)" ]
@@ -92,6 +99,7 @@ check 'builds as a meson subproject' build_subproject
 check 'runs as a meson subproject' says_hello sub/build/hello
 check 'a C++17 file includes every header and links' build_cxx
 check 'the C++17 program runs' ./cxx
+check 'the aether command finds its libraries' command_runs_where_it_is_installed
 if [ -e "$PKG_CONFIG_PATH/aether-http.pc" ]; then
     check 'builds with aether-http by pkg-config' build_http
 fi
