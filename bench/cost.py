@@ -26,8 +26,8 @@ SLICES = { # name: benchmark of aether_micro, slices in its two passes
     "slice-yield": ("switch", 2 * 2 * 500000),
     "slice-park": ("chan-pingpong", 2 * 2 * 200000),
 }
+# With one connection the client's pace decides how often the server sleeps: nothing to compare.
 HTTP = { # name: connections, requests
-    "http-1": (1, 20000),
     "http-64": (64, 64 * 400),
 }
 SLICE_BAR, HTTP_BAR = 8, 2 # at most so many instructions, so many per cent
