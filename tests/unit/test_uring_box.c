@@ -131,6 +131,10 @@ static int drop_boxes(void *arg)
     EXPECT_EQ(start_a_crowd(NULL), 0);
     if (ae_runtime_workers(ae_runtime_current()) > 1) return 0; /* some may be on their way */
     const struct ae__uring *u = ae__driver_self()->uring;
+    if (!u->buffers) {
+        test_note("the system gave no buffers: starts polled");
+        return 0;
+    }
     EXPECT_GT(u->buffers_used, 0);
     EXPECT_EQ((uint16_t)(u->buffers_tail - u->buffers_used), AE__URING_BUFFERS);
     return 0;
