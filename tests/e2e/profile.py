@@ -110,18 +110,39 @@ def busy_profile(of, *options, clocks=False, **more):
         seconds *= 2
 
 
+def judge(expectation, of, *options, **more):
+    """What is seen in a while is a sample: one of three looks is to be as expected."""
+    for look in range(3):
+        text, shares = busy_profile(of, *options, **more)
+        if SANITIZED or not shares:
+            return text, shares
+        try:
+            expectation(text, shares)
+            return text, shares
+        except AssertionError as error:
+            if look == 2:
+                raise
+            print(f"note: looked once more: {error}")
+
+
 def expect_input_and_output(text, shares):
-    if SANITIZED or not shares:
-        return
     if "scheduler" in shares:
         expect(shares["driver"] > shares["user"], True, text)
     expect_in("% of the busy time is I/O", text)
     expect("would not help" in text, False, text)
 
 
-def expect_computing(text, shares):
-    if SANITIZED or not shares:
+def expect_saving_calls(text, shares):
+    expect_input_and_output(text, shares)
+    if "driver epoll" not in text:
+        expect_in("is used already", text)
         return
+    found = re.search(r"\d\d+ a second\nare [\d.]+ % of the busy time", text)
+    expect(found is not None, True, text)
+    expect_in("AE_DRIVER=uring", text)
+
+
+def expect_computing(text, shares):
     expect(shares["user"] > 4 * shares["driver"], True, text)
     expect_in("io_uring would not help: ", text)
     expect_in("is not I/O", text)
@@ -144,23 +165,14 @@ def a_program_that_sleeps_needs_no_other_driver():
 def requests_without_work_are_input_and_output():
     with Load(server, "/ping"):
         for options in ([], ["--no-samples"]):
-            text, shares = busy_profile(server, *options)
-            expect_input_and_output(text, shares)
-            if SANITIZED or not shares:
-                continue
-            if "driver epoll" in text:
-                expect(re.search(r"\d\d+ a second\nare [\d.]+ % of the busy time", text)
-                       is not None, True, text)
-                expect_in("AE_DRIVER=uring", text)
-            else:
-                expect_in("is used already", text)
+            judge(expect_saving_calls, server, *options)
 
 
 @case
 def hashes_on_the_worker_are_not():
     with Load(server, "/hash?inline=1", 1):
         for options in ([], ["--no-samples"]):
-            expect_computing(*busy_profile(server, *options))
+            judge(expect_computing, server, *options)
 
 
 @case
@@ -168,12 +180,11 @@ def where_samples_are_refused_the_clocks_tell():
     refused = [sys.executable, "-c", WITHOUT_SAMPLES]
     with start() as young:  # the kernel smooths its clocks over a thread's whole life
         with Load(young, "/ping"):
-            text, shares = busy_profile(young, wrapper=refused, clocks=True)
+            text, shares = judge(expect_input_and_output, young, wrapper=refused, clocks=True)
             expect_in("Samples are refused here", text)
             expect("scheduler" in (shares or {}), False, text)
-            expect_input_and_output(text, shares)
         with Load(young, "/hash?inline=1", 1):
-            expect_computing(*busy_profile(young, wrapper=refused, clocks=True))
+            judge(expect_computing, young, wrapper=refused, clocks=True)
         young.end()
 
 
@@ -188,9 +199,9 @@ def symbols_are_not_needed():
         maps = pathlib.Path(f"/proc/{stripped.process.pid}/maps").read_text()
         expect_in(str(folder / name), maps)
         with Load(stripped, "/ping"):
-            expect_input_and_output(*busy_profile(stripped))
+            judge(expect_input_and_output, stripped)
         with Load(stripped, "/hash?inline=1", 1):
-            expect_computing(*busy_profile(stripped))
+            judge(expect_computing, stripped)
         stripped.end()
 
 
