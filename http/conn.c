@@ -112,6 +112,18 @@ int ae__http_conn_write(struct conn *c, struct iovec *parts, int count)
     return c->broken;
 }
 
+/* Close once the last response has left: the client may take it slowly. */
+static void close_behind(struct conn *c)
+{
+    if (!c->broken) {
+        ae__http_conn_wait(c, CONN_WRITE, c->server->opts.write_idle_ns);
+        ssize_t rc = ae_write(c->stream, NULL, 0);
+        if (rc < 0) c->broken = (int)rc;
+        ae__http_conn_wait(c, CONN_BUSY, 0);
+    }
+    ae__http_conn_close(c);
+}
+
 /* ---- waiting ---- */
 
 static int park(struct conn *c)
@@ -194,7 +206,7 @@ static int linger(struct conn *c)
         if (n > 0) c->discarded += (size_t)n;
     } while (n == sizeof(scrap) && c->discarded < LINGER_BYTES);
     if (n > 0 && c->discarded < LINGER_BYTES) return park(c);
-    ae__http_conn_close(c);
+    close_behind(c);
     return 0;
 }
 
@@ -279,6 +291,6 @@ int ae__http_conn_task(void *arg)
     if (next == NEXT_PARK) return park_idle(&x);
     if (x.in != x.in_local) free(x.in);
     if (next == NEXT_LINGER) return begin_linger(c);
-    ae__http_conn_close(c);
+    close_behind(c);
     return 0;
 }

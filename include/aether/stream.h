@@ -46,8 +46,9 @@ AE_API ssize_t ae_writev(ae_stream *stream, const struct iovec *parts, int count
 /* The same, but it may return as soon as the bytes are copied: with io_uring a small write goes out
  * with what all other tasks of the worker want of the system by then, in one call, and nobody
  * waits for it. Bytes leave in the order of the writes, whichever kind. An error is given by the
- * next write; what the peer has not made room for when the stream is closed may be lost. A wrapped
- * stream, or a runtime on epoll, writes as ae_write does. Colour: task, may suspend. */
+ * next write. What the peer has not made room for when the stream is closed may be lost: a write of
+ * 0 bytes waits until all has left. A wrapped stream, or a runtime on epoll, writes as ae_write
+ * does. Colour: task, may suspend. */
 AE_API ssize_t ae_write_behind(ae_stream *stream, const void *buf, size_t size) AE_MUST_CHECK;
 AE_API ssize_t ae_writev_behind(ae_stream *stream, const struct iovec *parts,
                                 int count) AE_MUST_CHECK;

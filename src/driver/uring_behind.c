@@ -10,7 +10,7 @@
  *      direction meanwhile comes behind it; so bytes leave in the order of their writes. What goes
  *      wrong is told by the next write.
  * U13  A close recalls a parcel behind its launch (U6), and does not shut the socket down: it goes
- *      out if the socket has room for it, which an ordinary write would not have waited for. */
+ *      out if the socket has room for it. Who must be sure waits before, by a write of nothing. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -106,6 +106,8 @@ bool ae__uring_behind(struct ae__driver *mine, struct ae__op *op, ssize_t *n)
     } else if (fd->write_error != 0) {
         *n = fd->write_error;
         fd->write_error = 0;
+    } else if (op->code == AE__OP_WRITEV && op->writev.count == 0) {
+        *n = 0; /* it waited for the parcel, and has nothing to send */
     } else {
         bool may = op->code == AE__OP_WRITEV && op->writev.behind;
         done = may && mine && !fd->fds->tries && send_behind(mine, op, n);

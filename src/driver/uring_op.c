@@ -694,6 +694,7 @@ static int arm_locked(struct ae__driver *mine, struct ae__op *op, struct ae__fli
     bool wants_data = is_poll(flight) && flight->events & AE_READABLE;
     if (wants_data && atomic_load_explicit(&fd->boxed, memory_order_relaxed)) return AE_READABLE;
     if (attach(fd, flight)) return ATTACHED;
+    if (op->code == AE__OP_WRITEV && op->writev.count == 0) return AE_WRITABLE; /* it landed */
     if (flight->boxes && is_read_from(fd)) flight->boxes = false;
     expect_alone(flight);
     ae__uring_send_off(mine, flight);

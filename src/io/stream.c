@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "driver/fd.h"
 #include "driver/socket.h"
 #include "io/io.h"
 
@@ -76,6 +77,14 @@ static void show_window(const struct window *w, struct iovec *copy, struct ae__o
     op->writev.iov = copy;
 }
 
+/* Nothing to send: wait until what was written behind has left. Only rings have such. */
+static ssize_t settle(struct ae__op *op)
+{
+    if (!op->fd->fds->rings) return 0;
+    op->writev.count = 0;
+    return ae__io(op, AE__WAIT_WRITE);
+}
+
 static ssize_t write_socket(ae_stream *stream, const struct iovec *parts, int count, bool behind)
 {
     struct ae__op op = { .code = AE__OP_WRITEV, .writev.behind = behind };
@@ -86,6 +95,7 @@ static ssize_t write_socket(ae_stream *stream, const struct iovec *parts, int co
     int rc = ae__socket_use(&socket_stream_of(stream)->socket, &op);
     if (rc < 0) return rc;
     skip_sent(&w, 0); /* empty parts at the front */
+    if (w.count == 0 && !behind) return settle(&op);
     while (w.count > 0) {
         show_window(&w, copy, &op);
         ssize_t n = ae__io(&op, AE__WAIT_WRITE);

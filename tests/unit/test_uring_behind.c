@@ -202,6 +202,86 @@ TEST(the_last_act_of_a_runtime_is_still_written)
     }
 }
 
+/* By a thread that is no task's: until the socket has no room. */
+static size_t fill_socket(int number)
+{
+    static const char data[4096];
+    size_t total = 0;
+    ssize_t n;
+
+    while ((n = send(number, data, sizeof data, MSG_DONTWAIT)) > 0) total += (size_t)n;
+    return total;
+}
+
+static int settle_and_close(void *arg)
+{
+    EXPECT_EQ(ae_write_behind(arg, "the last words", 14), 14);
+    EXPECT_EQ(ae_write(arg, NULL, 0), 0);
+    EXPECT_EQ(ae_write(arg, NULL, 0), 0); /* there is nothing behind now */
+    ae_close(arg);
+    return 0;
+}
+
+static int slow_reader(void *arg)
+{
+    char buf[4096];
+
+    (void)arg;
+    for (int i = 0; i < 4; i++) {
+        struct pair p = open_pair();
+        size_t there = fill_socket(ae_stream_fd(p.a)), got = 0;
+        ae_task *writer = ae_spawn(settle_and_close, p.a);
+        yield_times(200); /* one that does not wait has closed by then */
+        while (got < there) {
+            ssize_t n = ae_read(p.b, buf, there - got < sizeof buf ? there - got : sizeof buf);
+            REQUIRE(n > 0);
+            got += (size_t)n;
+        }
+        expect_last_words(p.b);
+        EXPECT_EQ(ae_join(writer), 0);
+        ae_close(p.b);
+    }
+    return 0;
+}
+
+TEST(a_write_of_nothing_waits_until_all_has_left)
+{
+    run_everywhere(slow_reader);
+}
+
+static int settle(void *arg)
+{
+    ssize_t n = ae_write_behind(arg, "x", 1);
+
+    return n == 1 ? (int)ae_write(arg, NULL, 0) : (int)n;
+}
+
+static int nobody_reads(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 4; i++) {
+        struct pair p = open_pair();
+        (void)fill_socket(ae_stream_fd(p.a));
+        ae_task *writer = ae_spawn(settle, p.a);
+        yield_times(200);
+        if (i % 2) {
+            ae_cancel(writer);
+            EXPECT_EQ(ae_join(writer), -ECANCELED);
+        } else {
+            ae_close(p.b);
+            EXPECT_LT(ae_join(writer), 0);
+            p.b = NULL;
+        }
+        close_pair(&p);
+    }
+    return 0;
+}
+
+TEST(that_wait_ends_with_an_error_or_a_cancel)
+{
+    run_everywhere(nobody_reads);
+}
+
 /* ---- what goes wrong ---- */
 
 static int to_nobody(void *arg)
