@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # examples/tour/03_use: each of its three build files finds the installed library, and what it
 # builds runs.
-# packages: cmake
+# packages: cmake make
 set -uo pipefail
 source_dir=${AE_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
 build_dir=${AE_BUILD_DIR:-$source_dir/build/release}
