@@ -12,6 +12,12 @@
 
 /* ---- hosts ---- */
 
+/* What stands in brackets; a name does not (RFC 3986 §3.2.2). */
+static bool may_be_ipv6(const char *at, size_t length)
+{
+    return memchr(at, ':', length) && strspn(at, "0123456789abcdefABCDEF:.") == length;
+}
+
 /* The host of "host", "host:port", "[v6]" or "[v6]:port", in lower case, without brackets. */
 static bool split_host(const char *authority, char host[HOST_MAX + 1])
 {
@@ -22,6 +28,7 @@ static bool split_host(const char *authority, char host[HOST_MAX + 1])
 
     if (bracket && *rest++ != ']') return false;
     if (length == 0 || length > HOST_MAX) return false;
+    if (bracket && !may_be_ipv6(begin, length)) return false;
     if (*rest == ':' && rest[1 + strspn(rest + 1, "0123456789")] != '\0') return false;
     if (*rest != ':' && *rest != '\0') return false;
     for (size_t i = 0; i < length; i++) {

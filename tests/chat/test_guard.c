@@ -23,7 +23,9 @@ TEST(everything_else_is_no_host)
                                        "evillocalhost", "127.0.0.1.nip.io", "127.0.0.256", "127.1",
                                        "0127.0.0.1x", "1270.0.0.1", "[::1", "[::1]x", "[::2]",
                                        "localhost:80x", "localhost:80:80", "user@localhost",
-                                       "10.0.0.1", "192.168.0.1", "[fe80::1]", ".localhost" };
+                                       "10.0.0.1", "192.168.0.1", "[fe80::1]", ".localhost",
+                                       "[localhost]", "[127.0.0.1]", "[:a.localhost]:80",
+                                       "[::1.localhost]" };
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (guard_host_ok(&LOCAL, bad[i])) test_fail(__FILE__, __LINE__, "%s", bad[i]);
